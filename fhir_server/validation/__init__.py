@@ -1,0 +1,1 @@
+"""Judges a resource against R4 and against profiles."""

@@ -1,0 +1,190 @@
+"""The lexical rules of the R4 primitive types (https://hl7.org/fhir/R4/datatypes.html#primitive) on JSON values.
+
+Each check takes the happy path first, with the cheapest test that is surely right, and explains only what failed.
+"""
+
+import binascii
+import math
+import re
+from calendar import monthrange
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from fhir_server.validation.finding import Check, Findings, Scope, one, shown, wrong_shape
+
+MAX_STRING = 1024 * 1024
+MAX_MAGNITUDE = 308
+"""Decimal exponent beyond which a double, and so most receivers, cannot hold a number."""
+MAX_DIGITS = 400
+_LARGEST = 10**MAX_MAGNITUDE
+_SAFE_DAY = 28
+
+_FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
+_SPACE = re.compile(r"\s")
+_DATE = r"(?!0000)\d{4}(?:-(?:0[1-9]|1[0-2])(?:-(?:0[1-9]|[12]\d|3[01])%s)?)?"
+_CLOCK = r"(?:[01]\d|2[0-3]):[0-5]\d:(?:[0-5]\d|60)(?:\.\d+)?"
+_ZONED = rf"T{_CLOCK}(?:Z|[+-](?:(?:0\d|1[0-3]):[0-5]\d|14:00))"
+_PATTERNS = {
+    "id": re.compile(r"[A-Za-z0-9\-.]{1,64}"),
+    "code": re.compile(r"\S+(?:\s\S+)*"),
+    "oid": re.compile(r"urn:oid:[0-2](?:\.(?:0|[1-9][0-9]*))+"),
+    "uuid": re.compile(r"urn:uuid:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
+    "date": re.compile(_DATE % "", re.ASCII),
+    "dateTime": re.compile(_DATE % f"(?:{_ZONED})?", re.ASCII),
+    "instant": re.compile(rf"(?!0000)\d{{4}}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01]){_ZONED}", re.ASCII),
+    "time": re.compile(_CLOCK, re.ASCII),
+}
+_HINTS = {
+    "id": "1 to 64 of A-Z a-z 0-9 - and .",
+    "code": "no space at either end and never two in a row",
+    "oid": "urn:oid: and numbers joined by dots",
+    "uuid": "urn:uuid: and a UUID in lower case",
+    "date": "YYYY, YYYY-MM or YYYY-MM-DD",
+    "dateTime": "YYYY, YYYY-MM, YYYY-MM-DD or YYYY-MM-DDThh:mm:ss with a time zone (Z or +hh:mm)",
+    "instant": "YYYY-MM-DDThh:mm:ss with a time zone (Z or +hh:mm)",
+    "time": "hh:mm:ss without a time zone",
+    "uri": "no whitespace",
+}
+_RANGES = {"integer": (-(2**31), 2**31 - 1), "unsignedInt": (0, 2**31 - 1), "positiveInt": (1, 2**31 - 1)}
+
+
+def check_string(value: Any, _scope: Scope) -> Findings:
+    """Check `string` and `markdown`: 1 character to 1 MiB, not just whitespace, no control characters."""
+    if type(value) is str and 0 < len(value) <= MAX_STRING and value.isprintable() and value[0] != " ":
+        return None
+    return string_fault(value)
+
+
+def string_fault(value: Any) -> Findings:
+    """Explain what is wrong with a string, or return None when it only looked unusual."""
+    if type(value) is not str:
+        return wrong_shape(value, "a string")
+    if not value:
+        return one("primitive-empty", "value", "The string is empty. Leave the element out instead.")
+    if len(value) > MAX_STRING:
+        return one("string-too-long", "too-long", f"The string has {len(value)} characters; R4 allows {MAX_STRING}.")
+    if found := _FORBIDDEN.search(value):
+        text = (
+            f"The string holds the character U+{ord(found[0]):04X}, which R4 forbids: below U+0020 only tab, line feed"
+        )
+        return one("control-character", "value", f"{text} and carriage return may stand, and no unpaired surrogates.")
+    if not value.strip():
+        return one("primitive-empty", "value", "The string is only whitespace. Leave the element out instead.")
+    return None
+
+
+def check_uri(value: Any, _scope: Scope) -> Findings:
+    """Check `uri`, `url` and `canonical`: a string without whitespace."""
+    if type(value) is str and 0 < len(value) <= MAX_STRING and value.isprintable() and " " not in value:
+        return None
+    if fault := string_fault(value):
+        return fault
+    return _malformed("uri", value) if _SPACE.search(value) else None
+
+
+def _malformed(kind: str, value: str) -> Findings:
+    return one("primitive-format", "value", f"{shown(value)} is not a valid {kind}: {_HINTS[kind]}.")
+
+
+def _pattern_check(kind: str) -> Check:
+    fits = _PATTERNS[kind].fullmatch
+
+    def check(value: Any, _scope: Scope) -> Findings:
+        if type(value) is str and fits(value) and len(value) <= MAX_STRING and value.isprintable():
+            return None
+        return string_fault(value) or (None if fits(value) else _malformed(kind, value))
+
+    return check
+
+
+def _date_check(kind: str) -> Check:
+    fits = _PATTERNS[kind].fullmatch
+
+    def check(value: Any, _scope: Scope) -> Findings:
+        if type(value) is not str or not fits(value):
+            return string_fault(value) or _malformed(kind, value)
+        if len(value) > 7 and int(value[8:10]) > _SAFE_DAY:  # noqa: PLR2004  # YYYY-MM has 7 characters
+            return _missing_day(kind, value)
+        return None
+
+    return check
+
+
+def _missing_day(kind: str, value: str) -> Findings:
+    last = monthrange(int(value[:4]), int(value[5:7]))[1]
+    if int(value[8:10]) <= last:
+        return None
+    text = f"{shown(value)} is not a valid {kind}: {value[:7]} has {last} days."
+    return one("primitive-format", "value", text)
+
+
+def check_boolean(value: Any, _scope: Scope) -> Findings:
+    """Check `boolean`: JSON true or false."""
+    return None if value is True or value is False else wrong_shape(value, "true or false")
+
+
+def _integer_check(kind: str) -> Check:
+    low, high = _RANGES[kind]
+
+    def check(value: Any, _scope: Scope) -> Findings:
+        if type(value) is int:
+            if low <= value <= high:
+                return None
+            return one("primitive-range", "value", f"{shown(value)} is outside {low} to {high}, the range of {kind}.")
+        if type(value) is Decimal or isinstance(value, (Decimal, float)):
+            return one(
+                "primitive-format", "value", f"{value} is not a valid {kind}: digits only, no point, no exponent."
+            )
+        return wrong_shape(value, "a number")
+
+    return check
+
+
+def check_decimal(value: Any, _scope: Scope) -> Findings:
+    """Check `decimal`: a JSON number that receivers can hold."""
+    kind = type(value)
+    if kind is int:
+        fits = -_LARGEST <= value <= _LARGEST
+    elif isinstance(value, Decimal):
+        fits = (
+            value.is_finite() and abs(value.adjusted()) <= MAX_MAGNITUDE and len(value.as_tuple().digits) <= MAX_DIGITS
+        )
+    elif kind is float:
+        fits = math.isfinite(value)
+    else:
+        return wrong_shape(value, "a number")
+    if fits:
+        return None
+    return one(
+        "primitive-range", "value", f"{shown(value)} is beyond what a receiver can hold: at most 1E{MAX_MAGNITUDE}."
+    )
+
+
+def check_base64(value: Any, _scope: Scope) -> Findings:
+    """Check `base64Binary`: groups of four characters, whitespace between them allowed; no limit of its own."""
+    if type(value) is not str:
+        return wrong_shape(value, "a string")
+    text = value if value.isalnum() else "".join(value.split())
+    if not text:
+        return one("primitive-empty", "value", "The base64 content is empty. Leave the element out instead.")
+    try:
+        binascii.a2b_base64(text, strict_mode=True)
+    except (ValueError, binascii.Error) as error:
+        return one("primitive-format", "value", f"{shown(value)} is not valid base64: {str(error).lower()}.")
+    return None
+
+
+def primitive_checks() -> dict[str, Check]:
+    """Return the check of every primitive type but `xhtml`."""
+    checks: dict[str, Check] = {"boolean": check_boolean, "decimal": check_decimal, "base64Binary": check_base64}
+    checks |= dict.fromkeys(("string", "markdown"), check_string)
+    checks |= dict.fromkeys(("uri", "url", "canonical"), check_uri)
+    makers: tuple[tuple[Callable[[str], Check], tuple[str, ...]], ...] = (
+        (_pattern_check, ("id", "code", "oid", "uuid", "time")),
+        (_date_check, ("date", "dateTime", "instant")),
+        (_integer_check, ("integer", "unsignedInt", "positiveInt")),
+    )
+    for make, kinds in makers:
+        checks |= {kind: make(kind) for kind in kinds}
+    return checks

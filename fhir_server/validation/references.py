@@ -1,0 +1,98 @@
+"""Literal references and their types (https://hl7.org/fhir/R4/references.html#literal).
+
+What can be judged without a store: the syntax, that the type exists, that the element may point at that type, and that
+a fragment names a contained resource. A URL that does not look RESTful is accepted: R4 allows any.
+"""
+
+from typing import Any
+
+from fhir_server.artifacts.r4 import is_resource_type, resource_types
+from fhir_server.model.reference import ID_PATTERN, ParsedReference, parse_reference
+from fhir_server.validation.finding import Check, Finding, Findings, Scope, merged, one, shown
+
+_STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
+
+
+def reference_check(targets: tuple[str, ...], plain: Check) -> Check:
+    """Return the check of a Reference element that may point at `targets` (empty: any resource type)."""
+    allowed = frozenset(targets) or resource_types()
+    fits = ID_PATTERN.fullmatch
+
+    def check(value: Any, scope: Scope) -> Findings:
+        found = plain(value, scope)
+        if type(value) is not dict:
+            return found
+        text = value.get("reference")
+        if type(text) is str:
+            head, _, tail = text.partition("/")
+            if not (head in allowed and fits(tail)):
+                found = merged(found, _literal(text, targets, scope))
+        if "type" in value:
+            found = merged(found, _typed(value, targets))
+        return found
+
+    return check
+
+
+def _literal(text: str, targets: tuple[str, ...], scope: Scope) -> Findings:
+    parsed = parse_reference(text)
+    if parsed.kind == "fragment":
+        return _fragment(parsed, targets, scope)
+    if parsed.kind == "other":
+        return _other(text)
+    kind = scope.entries.get(text, "") if parsed.kind == "urn" else parsed.type
+    if not kind or (parsed.kind == "absolute" and not is_resource_type(kind)):
+        return None
+    if not is_resource_type(kind):
+        message = f"{shown(text)} points at {shown(kind)}, which is not a resource type of R4."
+        return one("reference-type-unknown", "value", message, ".reference")
+    return _target(kind, targets, text)
+
+
+def _target(kind: str, targets: tuple[str, ...], text: str) -> Findings:
+    if not targets or kind in targets:
+        return None
+    message = f"{shown(text)} points at a {kind}. This element may point at: {', '.join(targets)}."
+    return one("reference-target", "value", message, ".reference")
+
+
+def _fragment(parsed: ParsedReference, targets: tuple[str, ...], scope: Scope) -> Findings:
+    name = parsed.text[1:]
+    if not name:
+        return None  # the resource that contains this one
+    kind = scope.contained.get(name)
+    if kind is None:
+        message = f"{shown(parsed.text)} names no contained resource. Contain one with that id, or refer by Type/id."
+        return one("ref-1", "invariant", message)
+    return _target(kind, targets, parsed.text)
+
+
+def _other(text: str) -> Findings:
+    scheme = text.partition(":")[0]
+    if ":" in text and scheme.isascii() and scheme.replace("+", "").replace("-", "").replace(".", "").isalnum():
+        if any(map(str.isspace, text)):
+            return one("reference-syntax", "value", f"{shown(text)} holds whitespace, which no URL may.", ".reference")
+        return None
+    message = (
+        f"{shown(text)} is not a reference: write Type/id, an absolute URL, urn:uuid:…, or #id of a contained one."
+    )
+    return one("reference-syntax", "value", message, ".reference")
+
+
+def _typed(value: dict[str, Any], targets: tuple[str, ...]) -> Findings:
+    stated = value["type"]
+    if not isinstance(stated, str) or (":" in stated and not stated.startswith(_STRUCTURE)):
+        return None  # a logical model, or a fault that is reported elsewhere
+    kind = stated.removeprefix(_STRUCTURE)
+    if not is_resource_type(kind):
+        return one("reference-type-unknown", "value", f"{shown(stated)} is not a resource type of R4.", ".type")
+    found: Findings = None
+    text = value.get("reference")
+    parsed = parse_reference(text) if isinstance(text, str) else None
+    if parsed and is_resource_type(parsed.type) and parsed.type != kind:
+        message = f"type says {kind} and the reference points at a {parsed.type}. Make them agree."
+        found = [Finding(".type", "reference-type-mismatch", "value", message)]
+    elif targets and kind not in targets:
+        message = f"type says {kind}. This element may point at: {', '.join(targets)}."
+        found = [Finding(".type", "reference-target", "value", message)]
+    return found

@@ -1,0 +1,1 @@
+"""The search language: parameters, extraction, query tree, matching, paging."""

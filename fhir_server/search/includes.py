@@ -1,0 +1,71 @@
+"""What `_include` and `_revinclude` add to a page (R4 search.html#include)."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from fhir_server.search.parameters import Registry
+from fhir_server.search.query import Or, Query, RefersTo, SortKey, TextMode, UriIs
+from fhir_server.search.request import WILDCARD, Include
+from fhir_server.search.values import Entry, ReferenceEntry
+
+BY_ID = (SortKey("_id"),)
+
+
+def include_targets(include: Include, resource_type: str, entries: Sequence[Entry]) -> list[str]:
+    """Return `Type/id` (or a canonical) of what a resource of the page includes, each once, in order.
+
+    References to other servers are left out: this server cannot give what they name. A canonical is returned as its
+    URL, to be found by `url`; `canonical_queries` says where.
+    """
+    if include.source not in (resource_type, WILDCARD):
+        return []
+    found = dict.fromkeys(
+        entry.target
+        for entry in entries
+        if isinstance(entry, ReferenceEntry)
+        and entry.target
+        and include.param in (entry.param, WILDCARD)
+        and (not include.target or include.target == entry.target_type or not entry.target_type)
+    )
+    return [target for target in found if is_local(target) or not _is_rest_url(target, entries)]
+
+
+def is_local(target: str) -> bool:
+    """Tell `Type/id` from a URL."""
+    return "://" not in target and not target.startswith("urn:") and target.count("/") == 1
+
+
+def _is_rest_url(target: str, entries: Sequence[Entry]) -> bool:
+    """An absolute URL of a resource elsewhere has a known type; a canonical has none."""
+    return any(isinstance(entry, ReferenceEntry) and entry.target == target and entry.target_type for entry in entries)
+
+
+def canonical_queries(registry: Registry, include: Include, urls: Sequence[str], limit: int) -> list[Query]:
+    """Return the queries that find the resources with these canonical URLs: one for each type that can be meant."""
+    parameter = registry.of(include.source).get(include.param)
+    possible = (include.target,) if include.target else registry.targets(parameter) if parameter else ()
+    where = Or(tuple(UriIs("url", TextMode.EXACT, url) for url in urls))
+    return [Query(kind, where, BY_ID, limit) for kind in possible if "url" in registry.of(kind)]
+
+
+def reverse_queries(
+    registry: Registry, revinclude: Include, page: Mapping[str, Iterable[str]], limit: int
+) -> list[Query]:
+    """Return the queries that find what refers to a page: one for each source type.
+
+    `page` is type → targets (`Type/id`). Ask each with one more than what is left of the bound on includes, so that
+    reaching the bound shows.
+    """
+    sources = registry.types if revinclude.source == WILDCARD else (revinclude.source,)
+    queries = []
+    for source in sources:
+        parts = []
+        for code, parameter in registry.of(source).items():
+            if parameter.type != "reference" or revinclude.param not in (code, WILDCARD):
+                continue
+            possible = registry.targets(parameter)
+            for kind, targets in page.items():
+                if kind in possible and revinclude.target in ("", kind):
+                    parts += [RefersTo(code, target) for target in targets]
+        if parts:
+            queries.append(Query(source, Or(tuple(parts)), BY_ID, limit))
+    return queries

@@ -1,0 +1,151 @@
+"""The registry of search parameters: the R4 4.0.1 table, plus the SearchParameter artefacts of profiles/."""
+
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import msgspec
+
+from fhir_server.model.resource import Resource
+from fhir_server.search.expressions import Path, UnsupportedExpression, compile_expression
+from fhir_server.search.structures import Structures
+
+URL_BASE = "http://hl7.org/fhir/SearchParameter/"
+ANY = "*"
+"""As a target: every resource type."""
+
+_Row = tuple[str, str, str, list[str], list[tuple[str, str, str]], str]
+
+
+class Component(NamedTuple):
+    """One component of a composite parameter; `paths` are relative to the element that `path` reaches."""
+
+    type: str
+    expression: str
+    code: str
+    """The code of the parameter that the component is taken from; its modifiers and rules hold."""
+
+
+class Occurrence(NamedTuple):
+    """The elements where the components of a composite belong together, and the paths of each component from there."""
+
+    path: Path
+    components: tuple[tuple[Path, ...], ...]
+
+
+class SearchParameter(NamedTuple):
+    """One search parameter of one resource type, compiled."""
+
+    code: str
+    type: str
+    """number, date, string, token, reference, composite, quantity, uri or special."""
+    bases: tuple[str, ...]
+    expression: str
+    targets: tuple[str, ...]
+    """For a reference: the resource types it can refer to; ("*",) for any."""
+    components: tuple[Component, ...]
+    url: str
+    paths: tuple[Path, ...]
+    occurrences: tuple[Occurrence, ...]
+
+    @property
+    def element_types(self) -> frozenset[str]:
+        """The datatypes that the expression reaches (`code`, `Reference`, `Period`)."""
+        return frozenset(path.type for path in self.paths)
+
+    @property
+    def systems(self) -> frozenset[str]:
+        """Code systems that the elements imply: stored without a system, asked for with one or without."""
+        return frozenset(path.system for path in self.paths if path.system)
+
+
+class Registry:
+    """Every parameter by resource type and code. Types are compiled when they are first asked for.
+
+    Safe to share between threads: compiling a type twice gives the same value.
+    """
+
+    def __init__(self, rows: Mapping[str, list[_Row]], structures: Structures, extra: Iterable[Resource] = ()) -> None:
+        self._rows = dict(rows)
+        self._structures = structures
+        self._compiled: dict[str, Mapping[str, SearchParameter]] = {}
+        for artifact in extra:
+            self._add(artifact)
+
+    @classmethod
+    def load(cls, extra: Iterable[Resource] = ()) -> "Registry":
+        """Load the R4 table and add SearchParameter resources; a later code replaces an earlier one of the same base.
+
+        Raises UnsupportedExpression or ValueError, naming the parameter, when an extra one cannot be offered.
+        """
+        raw = files("fhir_server.search").joinpath("r4_parameters.json").read_bytes()
+        return cls(msgspec.json.decode(raw, type=dict[str, list[_Row]]), Structures.load(), extra)
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """All resource types, in alphabetical order."""
+        return tuple(name for name in self._rows if name != "Resource")
+
+    def of(self, resource_type: str) -> Mapping[str, SearchParameter]:
+        """Return code → parameter of a resource type, those of every resource included; empty for an unknown type.
+
+        Parameters without an expression (`_text`, `_content`, `_query`) are not among them.
+        """
+        compiled = self._compiled.get(resource_type)
+        if compiled is None:
+            if resource_type not in self._rows:
+                return MappingProxyType({})
+            rows = {row[0]: row for row in (*self._rows["Resource"], *self._rows[resource_type]) if row[2]}
+            compiled = MappingProxyType({code: self._compile(resource_type, row) for code, row in rows.items()})
+            self._compiled[resource_type] = compiled
+        return compiled
+
+    def has_element(self, resource_type: str, name: str) -> bool:
+        """Tell whether a resource type has a top-level element, with or without the suffix of a choice."""
+        return bool(self._structures.children(resource_type, name))
+
+    def elements(self, resource_type: str) -> tuple[str, ...]:
+        """Return the top-level elements of a resource type."""
+        return self._structures.names(resource_type)
+
+    def targets(self, parameter: SearchParameter) -> tuple[str, ...]:
+        """Return the types that a reference parameter can refer to, "any" spelled out."""
+        return self.types if ANY in parameter.targets else parameter.targets
+
+    def _add(self, artifact: Resource) -> None:
+        bases = artifact["base"]
+        unknown = [base for base in bases if base not in self._rows and base != "DomainResource"]
+        if unknown:
+            raise ValueError(f"SearchParameter {artifact['url']}: base {unknown[0]!r} is not a resource type of R4")
+        components = [self._component(artifact, part) for part in artifact.get("component", ())]
+        targets = list(artifact.get("target", ())) or ([ANY] if artifact["type"] == "reference" else [])
+        row = (artifact["code"], artifact["type"], artifact.get("expression", ""), targets, components, artifact["url"])
+        for base in bases:
+            name = "Resource" if base == "DomainResource" else base
+            self._rows[name] = [known for known in self._rows[name] if known[0] != row[0]] + [row]
+            if name != "Resource":
+                self._compile(name, row)  # an expression that is not offered is told now, not at the first search
+
+    def _component(self, artifact: Resource, part: dict[str, Any]) -> tuple[str, str, str]:
+        url = part["definition"].removeprefix(URL_BASE)
+        for rows in self._rows.values():
+            for row in rows:
+                if row[5] in (url, part["definition"]):
+                    return row[1], part["expression"], row[0]
+        raise ValueError(f"SearchParameter {artifact['url']}: component {part['definition']} is not a known parameter")
+
+    def _compile(self, base: str, row: _Row) -> SearchParameter:
+        code, kind, expression, targets, components, url = row
+        try:
+            paths = compile_expression(expression, base, self._structures) if expression else ()
+            occurrences = tuple(self._occurrence(path, components, base) for path in paths) if components else ()
+        except UnsupportedExpression as error:
+            raise UnsupportedExpression(f"SearchParameter {code!r} of {base}: {error}") from error
+        full_url = url if ":" in url else URL_BASE + url
+        parts = tuple(Component(*part) for part in components)
+        return SearchParameter(code, kind, (base,), expression, tuple(targets), parts, full_url, paths, occurrences)
+
+    def _occurrence(self, path: Path, components: list[tuple[str, str, str]], base: str) -> Occurrence:
+        compiled = (compile_expression(part[1], path.type, self._structures, base) for part in components)
+        return Occurrence(path, tuple(compiled))

@@ -1,0 +1,51 @@
+"""Values of reference parameters → nodes (R4 search.html#reference)."""
+
+from fhir_server.model.reference import ID_PATTERN, parse_reference
+from fhir_server.search.escaping import unescape
+from fhir_server.search.parameters import Registry, SearchParameter
+from fhir_server.search.query import Node, Or, RefersTo, RefersToIdentifier
+from fhir_server.search.refusals import bad_value, nearest
+from fhir_server.search.tokens import system_and_value
+
+_CANONICAL = frozenset({"canonical", "uri"})
+
+
+def reference(
+    registry: Registry, parameter: SearchParameter, param: str, name: str, text: str, own_base: str, only: str = ""
+) -> Node:
+    """Read an id, `Type/id`, an absolute URL or a canonical, each with an optional version; `only` is a type modifier."""
+    value = unescape(text)
+    types = parameter.element_types
+    parsed = parse_reference(value, own_base)
+    if parsed.kind == "relative":
+        return _relative(registry, param, name, text, only, (parsed.type, parsed.id, parsed.version))
+    if parsed.kind == "absolute" and not types <= _CANONICAL:
+        return RefersTo(param, f"{parsed.base}/{parsed.type}/{parsed.id}", parsed.version)
+    if parsed.kind in ("absolute", "urn") or "://" in value or types <= _CANONICAL:
+        url, _, version = value.partition("|")
+        return RefersTo(param, _local(url, own_base), version)
+    if not ID_PATTERN.fullmatch(value):
+        raise bad_value("search-bad-reference", name, text, "an id, Type/id, an absolute URL or a canonical URL")
+    wanted = (only,) if only else registry.targets(parameter)
+    parts = tuple(RefersTo(param, f"{target}/{value}") for target in wanted)
+    return parts[0] if len(parts) == 1 else Or(parts)
+
+
+def _local(url: str, own_base: str) -> str:
+    return url[len(own_base) + 1 :] if own_base and url.startswith(own_base + "/") else url
+
+
+def _relative(registry: Registry, param: str, name: str, text: str, only: str, parts: tuple[str, str, str]) -> RefersTo:
+    kind, identity, version = parts
+    if only and kind != only:
+        raise bad_value("search-bad-reference", name, text, f"a reference to {only}, as the modifier says")
+    if kind not in registry.types:
+        raise bad_value(
+            "search-bad-reference", name, text, f"a resource type of R4 before the /.{nearest(kind, registry.types)}"
+        )
+    return RefersTo(param, f"{kind}/{identity}", version)
+
+
+def identified(param: str, name: str, text: str) -> RefersToIdentifier:
+    """Read `:identifier`, a token on Reference.identifier."""
+    return RefersToIdentifier(param, *system_and_value(name, text))

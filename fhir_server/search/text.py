@@ -1,0 +1,64 @@
+"""How texts compare: one folding for what is stored and for what is asked (R4 search.html#string).
+
+`normalise` gives, for any text, in this order:
+
+1. compatibility forms and accents: NFKD without combining marks (`Muñoz` → `Munoz`, `Ĳsselmeer` → `IJsselmeer`, `ﬁ` → `fi`),
+   and the Latin letters that Unicode does not decompose (`ø æ œ ß ł đ ð þ ı` → `o ae oe ss l d d th i`);
+2. case: full case folding (`STRAẞE` → `strasse`);
+3. apostrophes in all their forms, and full stops, vanish: `d'Hondt` = `D’Hondt` = `dhondt`, `St.` = `St`;
+4. every other punctuation mark and symbol, and every run of white space, is one blank: `Jean-Pierre` = `jean pierre`;
+5. no blank at either end.
+
+Letters, digits and marks of scripts without case stay as they are.
+"""
+
+import re
+import unicodedata
+
+_VANISH = "'’‘‛`´ʼʻʹ′＇."
+_LATIN = {
+    "ø": "o", "Ø": "O", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ß": "ss", "ẞ": "SS", "ł": "l", "Ł": "L",
+    "đ": "d", "Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "TH", "ı": "i", "ħ": "h", "Ħ": "H", "ŋ": "n", "Ŋ": "N",
+}  # fmt: skip
+_LETTERS = str.maketrans(_LATIN | dict.fromkeys(_VANISH, ""))
+_ASCII = str.maketrans({chr(code): " " for code in range(128) if not chr(code).isalnum()} | {"'": "", "`": "", ".": ""})
+_OTHER = re.compile(r"[\W_]+")
+_SOUNDS = str.maketrans(
+    dict.fromkeys("bfpvw", "1") | dict.fromkeys("cgjkqsxz", "2") | dict.fromkeys("dt", "3") | {"l": "4"}
+    | dict.fromkeys("mn", "5") | {"r": "6"}
+)  # fmt: skip
+_SILENT = re.compile(r"[^1-6]+")
+_PHONE = re.compile(r"[\d\s()+./\-]+")
+_NOT_DIALLED = re.compile(r"[^\d+]+")
+
+
+def normalise(text: str) -> str:
+    """Fold a text as the module says; idempotent, and "" for a text of nothing but punctuation."""
+    if text.isascii():
+        return " ".join(text.lower().translate(_ASCII).split())
+    folded = _folded(_folded(text).casefold())
+    return " ".join(_OTHER.sub(" ", folded).split())
+
+
+def _folded(text: str) -> str:
+    decomposed = unicodedata.normalize("NFKD", text.translate(_LETTERS)).translate(_LETTERS)
+    return "".join([char for char in decomposed if unicodedata.category(char) != "Mn"])
+
+
+def phonetic(text: str) -> str:
+    """Return how a name sounds, roughly: the Soundex classes of its first word, first letter included.
+
+    Classes are merged before they are compared, so that Dutch and French spellings of one sound meet (`Claes`, `Klaas`).
+    The empty key is given for a text without Latin consonants.
+    """
+    words = normalise(text).split(" ", 1)
+    coded = words[0].translate(_SOUNDS)
+    kept = "".join([char for index, char in enumerate(coded) if index == 0 or char != coded[index - 1]])
+    return _SILENT.sub("", kept)
+
+
+def contact(text: str) -> str:
+    """Return a telephone number as it is dialled (`+32 9 123.45.67` → `+3291234567`), an e-mail address in lower case."""
+    if _PHONE.fullmatch(text):
+        return _NOT_DIALLED.sub("", text)
+    return text.lower() if "@" in text else text

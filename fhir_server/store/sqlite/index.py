@@ -1,0 +1,47 @@
+"""Writing the index: the rows of one version go in together, and exactly they go out again."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from fhir_server.search.values import Entry
+from fhir_server.store.sqlite.encode import Table, encode
+from fhir_server.store.sqlite.link import Link
+from fhir_server.store.sqlite.names import PendingNames
+
+_INSERT = {
+    Table.REF: "INSERT INTO ref (p, target, seq) VALUES (?, ?, ?)",
+    Table.STR: "INSERT INTO str (p, v, x, seq) VALUES (?, ?, ?, ?)",
+    Table.DT: "INSERT INTO dt (p, lo, hi, seq) VALUES (?, ?, ?, ?)",
+    Table.NUM: "INSERT INTO num (p, v, seq) VALUES (?, ?, ?)",
+    Table.QTY: "INSERT INTO qty (p, v, system, code, unit, seq) VALUES (?, ?, ?, ?, ?, ?)",
+    Table.GEO: "INSERT INTO geo (p, lat, lon, seq) VALUES (?, ?, ?, ?)",
+}
+_REMOVE = {table: f"DELETE FROM {(table.name or '').lower()} WHERE seq = ?" for table in Table}
+_keys = msgspec.json.Decoder(dict[int, list[str]])
+
+
+def insert(link: Link, names: PendingNames, resource_type: str, seq: int, entries: Sequence[Entry]) -> None:
+    """Write the index rows of a version that has become current."""
+    make, execute = names.make, link.execute
+    rows = encode(entries, lambda param, kind: make(execute, (resource_type, param, kind)))
+    mask = 0
+    for table, found in rows.tables.items():
+        mask |= table
+        link.executemany(_INSERT[table], [(*row, seq) for row in found])
+    if rows.keys:
+        link.executemany("INSERT INTO eq VALUES (?, ?, ?)", [(p, v, seq) for p, vs in rows.keys.items() for v in vs])
+    keys = msgspec.json.encode(rows.keys).decode()
+    execute("INSERT INTO doc VALUES (?, ?, ?, ?, ?)", (seq, mask, rows.present, keys, rows.composite))
+
+
+def remove(link: Link, seq: int) -> None:
+    """Remove the index rows of a version: those that were written, whatever this release would write."""
+    mask, keys = link.execute("SELECT tables, keys FROM doc WHERE seq = ?", (seq,)).fetchone()
+    link.execute("DELETE FROM doc WHERE seq = ?", (seq,))
+    for table, text in _REMOVE.items():
+        if mask & table:
+            link.execute(text, (seq,))
+    rows = [(p, v, seq) for p, values in _keys.decode(keys).items() for v in values]
+    if rows:
+        link.executemany("DELETE FROM eq WHERE p = ? AND v = ? AND seq = ?", rows)

@@ -1,0 +1,64 @@
+"""Pieces of SQL with the values that are bound in them, in the order of their question marks."""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+_LAST = 0x10FFFF
+_SURROGATES = (0xD7FF, 0xE000)
+
+
+class Sql(NamedTuple):
+    """A text and its values."""
+
+    text: str
+    values: tuple[Any, ...] = ()
+
+    def __str__(self) -> str:
+        return self.text
+
+
+TRUE = Sql("1")
+FALSE = Sql("0")
+
+
+def joined(pieces: Iterable[Sql], word: str, empty: Sql) -> Sql:
+    """Combine conditions with AND or OR, as a balanced tree: SQLite bounds the depth of an expression."""
+    parts = list(pieces)
+    if not parts:
+        return empty
+    while len(parts) > 1:
+        pairs = [parts[i : i + 2] for i in range(0, len(parts), 2)]
+        parts = [Sql(f"({p[0]} {word} {p[1]})", p[0].values + p[1].values) if len(p) > 1 else p[0] for p in pairs]
+    return parts[0]
+
+
+def both(pieces: Iterable[Sql]) -> Sql:
+    """All hold; what holds anyway is left out."""
+    return joined((piece for piece in pieces if piece is not TRUE), "AND", TRUE)
+
+
+def among(column: str, values: Iterable[Any]) -> Sql:
+    """The column is one of these values."""
+    listed = tuple(values)
+    if len(listed) == 1:
+        return Sql(f"{column} = ?", listed)
+    return Sql(f"{column} IN ({','.join('?' * len(listed))})", listed)
+
+
+def begins(column: str, prefix: str) -> Sql:
+    """The column begins with this text, as a range that an index can serve."""
+    if not prefix:
+        return TRUE
+    beyond = successor(prefix)
+    if beyond is None:
+        return Sql(f"{column} >= ?", (prefix,))
+    return Sql(f"({column} >= ? AND {column} < ?)", (prefix, beyond))
+
+
+def successor(prefix: str) -> str | None:
+    """Return the least text that is greater than every text with this prefix; None when there is none."""
+    kept = prefix.rstrip(chr(_LAST))
+    if not kept:
+        return None
+    code = ord(kept[-1])
+    return kept[:-1] + chr(_SURROGATES[1] if code == _SURROGATES[0] else code + 1)

@@ -1,0 +1,198 @@
+"""One unit of work on the writing connection, and the physical transaction that several units may share."""
+
+import hashlib
+import sqlite3
+from collections.abc import Sequence
+from typing import NamedTuple, NoReturn
+
+from fhir_server.model.clock import Clock
+from fhir_server.model.errors import FhirError, Unavailable, VersionConflict
+from fhir_server.search.values import Entry
+from fhir_server.store.port import Version
+from fhir_server.store.sqlite import index
+from fhir_server.store.sqlite.link import Link, explained
+from fhir_server.store.sqlite.names import Names, PendingNames
+from fhir_server.store.sqlite.snapshot import SqliteSnapshot
+
+_OPEN_END = 2**62
+"""`commits.last_seq` while the transaction is open: whatever it still writes belongs to its time."""
+
+
+class Mark(NamedTuple):
+    """A point in a transaction to which the memory of it can return."""
+
+    last_seq: int
+    names: int
+    audit_number: int
+    audit_digest: bytes
+
+
+class Transaction:
+    """What the units of one physical transaction share: their time, the running numbers, the new names."""
+
+    __slots__ = ("audit_digest", "audit_number", "first", "last_seq", "link", "lu", "names")
+
+    def __init__(self, link: Link, names: Names, clock: Clock) -> None:
+        """Take the numbers over from the file, which another process may have written meanwhile."""
+        self.link = link
+        self.names = PendingNames(names)
+        row = link.execute("SELECT lu, last_seq FROM commits ORDER BY lu DESC LIMIT 1").fetchone()
+        last_lu, last_seq = row or (0, 0)
+        self.last_seq: int = last_seq
+        self.first = self.last_seq
+        self.lu = max(clock.now_ms(), last_lu + 1)
+        self.audit_number = -1
+        self.audit_digest = b""
+        link.execute("INSERT INTO commits VALUES (?, ?)", (self.lu, _OPEN_END))
+
+    def finish(self) -> None:
+        """Write what the commit itself leaves behind; the caller commits. Raises Unavailable when it is over already."""
+        if not self.link.connection.in_transaction:
+            raise Unavailable("The database ended the transaction after an error. Nothing was changed; try again.")
+        if self.last_seq == self.first:
+            self.link.execute("DELETE FROM commits WHERE lu = ?", (self.lu,))
+        else:
+            self.link.execute("UPDATE commits SET last_seq = ? WHERE lu = ?", (self.last_seq, self.lu))
+
+    def mark(self) -> "Mark":
+        """Return where the transaction stands, before a unit begins."""
+        return Mark(self.last_seq, self.names.mark(), self.audit_number, self.audit_digest)
+
+    def restore(self, mark: "Mark") -> None:
+        """Return to where the transaction stood: the rows of a unit were rolled back."""
+        self.last_seq = mark.last_seq
+        self.names.forget(mark.names)
+        self.audit_number, self.audit_digest = mark.audit_number, mark.audit_digest
+
+    def audit_tail(self) -> tuple[int, bytes]:
+        """Return number and digest of the newest audit record."""
+        if self.audit_number < 0:
+            text = "SELECT number, digest FROM audit ORDER BY number DESC LIMIT 1"
+            self.audit_number, self.audit_digest = self.link.execute(text).fetchone() or (0, b"")
+        return self.audit_number, self.audit_digest
+
+
+class SqliteUnit(SqliteSnapshot):
+    """The writing half of a unit of work; see `store.port.UnitOfWork` for what each method promises."""
+
+    __slots__ = ("_broken", "_pending", "_transaction")
+
+    def __init__(self, transaction: Transaction) -> None:
+        super().__init__(transaction.link, transaction.names)
+        self._pending = transaction.names
+        self._transaction = transaction
+        self._broken: Exception | None = None
+
+    @property
+    def last_updated(self) -> int:
+        """The `lastUpdated` of every change in this unit, milliseconds since the epoch."""
+        return self._transaction.lu
+
+    def put(
+        self,
+        resource_type: str,
+        resource_id: str,
+        version: int,
+        body: bytes,
+        entries: Sequence[Entry],
+        method: str,
+    ) -> Version:
+        """Store a version and its index entries; raises VersionConflict when it does not follow the newest."""
+        self.check()
+        try:
+            number = self._pending.make(self._execute, (resource_type, "", ""))
+            seq = self._append(number, resource_type, resource_id, version, method, body)
+            index.insert(self._link, self._pending, resource_type, seq, entries)
+        except sqlite3.Error as error:
+            self._fail(error)
+        return Version(seq, resource_type, resource_id, version, self._transaction.lu, method, body)
+
+    def delete(self, resource_type: str, resource_id: str, version: int) -> Version:
+        """Store a deletion; raises VersionConflict when it does not follow the newest."""
+        self.check()
+        try:
+            number = self._pending.make(self._execute, (resource_type, "", ""))
+            seq = self._append(number, resource_type, resource_id, version, "DELETE", None)
+        except sqlite3.Error as error:
+            self._fail(error)
+        return Version(seq, resource_type, resource_id, version, self._transaction.lu, "DELETE", None)
+
+    def emit(self, topic: str, payload: bytes) -> None:
+        """Append an event to the outbox, about the newest change so far."""
+        self.check()
+        try:
+            text = "INSERT INTO outbox (seq, topic, payload) VALUES (?, ?, ?)"
+            self._execute(text, (self._transaction.last_seq, topic, payload))
+        except sqlite3.Error as error:
+            self._fail(error)
+
+    def append_audit(self, record: bytes) -> None:
+        """Append a record to the audit trail."""
+        self.check()
+        transaction = self._transaction
+        try:
+            number, digest = transaction.audit_tail()
+            digest = hashlib.sha256(digest + record).digest()
+            self._execute("INSERT INTO audit VALUES (?, ?, ?)", (number + 1, record, digest))
+        except sqlite3.Error as error:
+            self._fail(error)
+        transaction.audit_number, transaction.audit_digest = number + 1, digest
+
+    def check(self) -> None:
+        """Raise the database error that the unit met, if any, whatever its work made of it."""
+        if self._broken is not None:
+            raise self._broken
+
+    def reindex(self, version: Version, entries: Sequence[Entry]) -> bool:
+        """Replace the index entries of a version if it is still current; return whether it is."""
+        self.check()
+        try:
+            number = self._pending.find(self._execute, (version.type, "", ""))
+            text = "SELECT seq FROM head WHERE type = ? AND id = ? AND seq = ? AND live"
+            if self._execute(text, (number, version.id, version.sequence)).fetchone() is None:
+                return False
+            index.remove(self._link, version.sequence)
+            index.insert(self._link, self._pending, version.type, version.sequence, entries)
+        except sqlite3.Error as error:
+            self._fail(error)
+        return True
+
+    def _append(
+        self, number: int, resource_type: str, resource_id: str, version: int, method: str, body: bytes | None
+    ) -> int:
+        """Write version and head, and clear the index of the version before; return the sequence number."""
+        execute, transaction = self._execute, self._transaction
+        newest = execute("SELECT seq, vid, live FROM head WHERE type = ? AND id = ?", (number, resource_id)).fetchone()
+        self._expect(resource_type, resource_id, version, 0 if newest is None else newest[1])
+        seq = transaction.last_seq + 1
+        execute(
+            "INSERT INTO version VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (seq, number, resource_id, version, transaction.lu, method, body),
+        )
+        transaction.last_seq = seq
+        live = body is not None
+        if newest is None:
+            execute("INSERT INTO head VALUES (?, ?, ?, ?, ?)", (number, resource_id, seq, version, live))
+        else:
+            text = "UPDATE head SET seq = ?, vid = ?, live = ? WHERE type = ? AND id = ?"
+            execute(text, (seq, version, live, number, resource_id))
+            if newest[2]:
+                index.remove(self._link, newest[0])
+                execute("DELETE FROM live WHERE type = ? AND seq = ?", (number, newest[0]))
+        if live:
+            execute("INSERT INTO live VALUES (?, ?)", (number, seq))
+        return seq
+
+    @staticmethod
+    def _expect(resource_type: str, resource_id: str, version: int, newest: int) -> None:
+        if version != newest + 1:
+            found = f"version {newest} of {resource_type}/{resource_id} is the newest"
+            found = found if newest else f"{resource_type}/{resource_id} does not exist"
+            raise VersionConflict(
+                f"Version {version} was to be written, but {found}. Read the resource again and repeat the change."
+            )
+
+    def _fail(self, error: sqlite3.Error) -> NoReturn:
+        meaning: FhirError | None = explained(error)
+        self._broken = meaning or error
+        raise self._broken from error

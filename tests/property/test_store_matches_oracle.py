@@ -1,0 +1,214 @@
+"""Whatever is stored and asked: a store finds exactly the resources that `search.match` says satisfy the query."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fhir_server.model.clock import SystemClock
+from fhir_server.search import query as q
+from fhir_server.search.match import matches
+from fhir_server.search.query import Node, Prefix, Query, SortKey, TextMode
+from fhir_server.search.text import normalise
+from fhir_server.search.values import (
+    CompositeEntry,
+    DateEntry,
+    Entry,
+    NumberEntry,
+    PositionEntry,
+    QuantityEntry,
+    ReferenceEntry,
+    SimpleEntry,
+    StringEntry,
+    TokenEntry,
+    UriEntry,
+)
+from fhir_server.store.port import Snapshot, UnitOfWork
+from fhir_server.store.sqlite import SqliteStore
+
+TYPES = ("Task", "Patient")
+IDS = ("1", "2", "3", "a-b.c")
+PARAMS = ("p", "r")
+SYSTEMS = ("", "http://s", "http://s/t")
+CODES = ("a", "b", "a b", "A")
+TEXTS = ("Ann", "ann b", "Änn", "Bob", "an\U0010ffff", "")
+URIS = ("http://x", "http://x/", "http://x/y", "http://xy", "urn:z")
+TARGETS = ("Task/1", "Task/2", "Patient/1", "Patient/2", "Patient/3", "http://x/y")
+VERSIONS = ("", "1")
+PREFIXES = tuple(Prefix)
+DEGREES = (0.0, 0.01, 51.0, 51.05, -89.99, 89.99)
+LONGITUDES = (0.0, 0.02, 3.7, 179.99, -179.99)
+
+params = st.sampled_from(PARAMS)
+codes = st.sampled_from(CODES)
+systems = st.sampled_from(SYSTEMS)
+small = st.integers(0, 6)
+points = st.sampled_from((-1.5, 0.0, 1.0, 1.5, 2.0))
+
+
+def _interval(bounds: tuple[int, int]) -> tuple[int, int]:
+    return (bounds[0], bounds[0] + bounds[1])
+
+
+intervals = st.tuples(small, st.integers(1, 4)).map(_interval)
+
+
+def simple_entries(param: st.SearchStrategy[str]) -> st.SearchStrategy[SimpleEntry]:
+    blank = st.just("")
+    return st.one_of(
+        st.builds(TokenEntry, param, st.one_of(st.none(), systems), st.one_of(codes, blank), st.sampled_from(TEXTS), systems, st.one_of(codes, blank)),
+        st.builds(ReferenceEntry, param, st.sampled_from(TARGETS), st.sampled_from(VERSIONS)),
+        st.builds(ReferenceEntry, param, blank, blank, systems, st.one_of(codes, blank), st.sampled_from(("", *TYPES))),
+        st.sampled_from(TEXTS).flatmap(lambda text: st.builds(StringEntry, param, st.just(normalise(text)), st.just(text))),
+        st.builds(UriEntry, param, st.sampled_from(URIS)),
+        st.builds(lambda p, i: DateEntry(p, *i), param, intervals),
+        st.builds(NumberEntry, param, points),
+        st.builds(QuantityEntry, param, points, systems, st.one_of(codes, blank), codes),
+        st.builds(PositionEntry, param, st.sampled_from(DEGREES), st.sampled_from(LONGITUDES)),
+    )  # fmt: skip
+
+
+def composite_entries() -> st.SearchStrategy[CompositeEntry]:
+    parts = [st.lists(simple_entries(st.just(str(place))), max_size=2).map(tuple) for place in (0, 1)]
+    return st.builds(CompositeEntry, st.just("pair"), st.tuples(*parts))
+
+
+def value_nodes(param: st.SearchStrategy[str]) -> st.SearchStrategy[Node]:
+    any_system = st.one_of(st.none(), systems)
+    prefix = st.sampled_from(PREFIXES)
+    texts = st.sampled_from(("a", "an", "ann", "b", "", "an\U0010ffff"))
+    exact = st.builds(q.StringIs, param, st.just(TextMode.EXACT), st.sampled_from(TEXTS))
+    folded = st.builds(q.StringIs, param, st.sampled_from((TextMode.STARTS, TextMode.CONTAINS)), texts)
+    modes = st.sampled_from((TextMode.EXACT, TextMode.BELOW, TextMode.ABOVE, TextMode.CONTAINS))
+    return st.one_of(
+        st.builds(q.TokenIs, param, any_system, st.one_of(st.none(), codes)),
+        st.builds(q.TokenText, param, texts),
+        st.builds(q.OfType, param, systems, codes, codes),
+        st.builds(q.RefersTo, param, st.sampled_from(TARGETS), st.sampled_from(VERSIONS)),
+        st.builds(q.RefersToIdentifier, param, any_system, st.one_of(st.none(), codes), st.sampled_from(("", *TYPES))),
+        exact,
+        folded,
+        st.builds(q.UriIs, param, modes, st.sampled_from((*URIS, "http://x/y/z", "x"))),
+        st.builds(lambda p, c, i: q.DateCompare(p, c, *i), param, prefix, intervals),
+        st.builds(lambda p, c, v: q.NumberCompare(p, c, v, v - 0.5, v + 0.5), param, prefix, points),
+        st.builds(lambda p, c, v, s, u: q.QuantityCompare(p, c, v, v - 0.5, v + 0.5, s, u), param, prefix, points, any_system, st.one_of(codes, st.just(""))),
+        st.builds(q.Near, param, st.sampled_from(DEGREES), st.sampled_from(LONGITUDES), st.sampled_from((0.0, 1500.0, 6000.0, 2e7))),
+    )  # fmt: skip
+
+
+def nodes() -> st.SearchStrategy[Node]:
+    leaves = st.one_of(
+        value_nodes(params),
+        st.builds(q.IdIs, st.lists(st.sampled_from(IDS), max_size=2).map(tuple)),
+        st.builds(q.Missing, st.sampled_from((*PARAMS, "pair", "never")), st.booleans()),
+        st.builds(lambda first, second: q.CompositeIs("pair", (first, second)), value_nodes(st.just("0")), value_nodes(st.just("1"))),
+    )  # fmt: skip
+
+    def grow(children: st.SearchStrategy[Node]) -> st.SearchStrategy[Node]:
+        several = st.lists(children, max_size=3).map(tuple)
+        return st.one_of(
+            st.builds(q.And, several),
+            st.builds(q.Or, several),
+            st.builds(q.Not, children),
+            st.builds(q.Chain, params, st.sampled_from(TYPES), children),
+            st.builds(q.Has, st.sampled_from(TYPES), params, children),
+        )
+
+    return st.recursive(leaves, grow, max_leaves=5)
+
+
+class Stored(NamedTuple):
+    type: str
+    id: str
+    last_updated_us: int
+    entries: Sequence[Entry]
+
+
+class World:
+    """The resources that are current, for the oracle."""
+
+    def __init__(self, resources: Sequence[Stored]) -> None:
+        self.resources = resources
+
+    def resource(self, resource_type: str, resource_id: str) -> Stored | None:
+        found = (r for r in self.resources if (r.type, r.id) == (resource_type, resource_id))
+        return next(found, None)
+
+    def referrers(self, resource_type: str, param: str, target: str) -> list[Stored]:
+        return [
+            r
+            for r in self.resources
+            if r.type == resource_type
+            and any(isinstance(e, ReferenceEntry) and (e.param, e.target) == (param, target) for e in r.entries)
+        ]
+
+    def ids(self, node: Node, resource_type: str) -> set[str]:
+        return {
+            r.id
+            for r in self.resources
+            if r.type == resource_type and matches(node, r.type, r.id, r.last_updated_us, r.entries, self)
+        }
+
+
+entries_of_one = st.lists(st.one_of(simple_entries(params), simple_entries(params), composite_entries()), max_size=5)
+writes = st.tuples(st.sampled_from(TYPES), st.sampled_from(IDS), st.one_of(st.none(), entries_of_one, entries_of_one))
+
+
+def apply(unit: UnitOfWork, world: dict[tuple[str, str], Stored], write: tuple[str, str, list[Entry] | None]) -> None:
+    kind, identity, entries = write
+    newest = unit.current(kind, identity)
+    version = newest.version + 1 if newest else 1
+    if entries is None:
+        unit.delete(kind, identity, version)
+        world.pop((kind, identity), None)
+    else:
+        made = unit.put(kind, identity, version, b"{}", entries, "PUT")
+        world[kind, identity] = Stored(kind, identity, made.last_updated * 1000, entries)
+
+
+@settings(max_examples=3000, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(st.lists(writes, min_size=1, max_size=7), st.lists(nodes(), min_size=1, max_size=6), st.data())
+def test_a_store_finds_what_the_reference_interpreter_finds(
+    changes: list[tuple[str, str, list[Entry] | None]], asked: list[Node], data: st.DataObject
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        store = SqliteStore(Path(folder) / "s.db", SystemClock(), synchronous="NORMAL")
+        world: dict[tuple[str, str], Stored] = {}
+        for change in changes:
+            store.write(lambda unit, change=change: apply(unit, world, change))
+        oracle = World(list(world.values()))
+        try:
+            for node in asked:
+                expected = oracle.ids(node, "Task")
+                store.read(lambda snapshot, node=node, expected=expected: check(snapshot, node, expected, data))
+        finally:
+            store.close()
+
+
+def check(snapshot: Snapshot, node: Node, expected: set[str], data: st.DataObject) -> None:
+    sort = data.draw(
+        st.sampled_from(
+            (
+                (),
+                (SortKey("_lastUpdated"),),
+                (SortKey("_id", descending=True),),
+                (SortKey("p"),),
+                (SortKey("r", descending=True), SortKey("p"), SortKey("_lastUpdated", descending=True)),
+            )
+        )
+    )
+    rows = snapshot.search(Query("Task", node, sort, limit=100))
+    found = [row.version.id for row in rows]
+    assert len(found) == len(set(found))
+    assert set(found) == expected
+    assert snapshot.count(Query("Task", node)) == len(expected)
+    paged: list[str] = []
+    after: tuple[str | int | float | None, ...] = ()
+    while page := snapshot.search(Query("Task", node, sort, limit=1, after=after)):
+        paged.append(page[0].version.id)
+        after = page[0].position
+        assert len(paged) <= len(expected)
+    assert paged == found

@@ -1,0 +1,118 @@
+"""What one change means for the rest of the referral. Each function looks at the record as it is now and asks for the
+difference only, so that it comes to rest by itself.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from fhir_server.model.resource import Resource
+from fhir_server.workflow.case import Case
+from fhir_server.workflow.codes import (
+    CONSENT_REVOKED,
+    ON_HOLD,
+    REQUEST_OPEN,
+    REQUEST_STOPPED,
+    STATUS_REASON,
+    STATUS_REASON_EXTENSION,
+    STATUS_REASONS,
+    TASK_ENDED,
+    WITHDRAWN,
+)
+from fhir_server.workflow.consent import needs_of, permits
+from fhir_server.workflow.effects import Update
+from fhir_server.workflow.links import Links
+from fhir_server.workflow.permission import addressee, allowed
+from fhir_server.workflow.subtasks import open_parts
+from fhir_server.workflow.task_lifecycle import TASK_TABLE
+
+
+def coded_reason(code: str, text: str = "") -> Resource:
+    """Return a CodeableConcept of the project's status reasons; raises KeyError for an unknown code."""
+    display = STATUS_REASONS[code]
+    return {"coding": [{"system": STATUS_REASON, "code": code, "display": display}], "text": text or display}
+
+
+def after_request(case: Case) -> Iterator[Update]:
+    """A ServiceRequest that stopped cancels its open Tasks; one on hold holds those that are being worked on."""
+    if case.imported or case.status == case.status_before:
+        return
+    tasks = case.links.referring("Task", "focus", case.key)
+    if case.status in REQUEST_STOPPED:
+        yield from (_move(task, "cancelled", coded_reason(WITHDRAWN), case.now) for task in tasks if _is_open(task))
+    elif case.status == "on-hold":
+        for task in tasks:
+            row = TASK_TABLE.row(task.get("status", ""), "on-hold")
+            if row is not None and "platform" in row.who:
+                yield _move(task, "on-hold", coded_reason(ON_HOLD), case.now)
+
+
+def after_task(case: Case) -> Iterator[Update]:
+    """A Task that ended otherwise than well ends its parts; the last Task that ends may complete the ServiceRequest.
+
+    A rejected, failed or cancelled Task never ends the ServiceRequest: it can be sent to someone else.
+    """
+    if case.imported or case.status not in TASK_ENDED or case.status == case.status_before:
+        return
+    if case.status != "completed":
+        reason = case.after.get("statusReason") or coded_reason("other", "The Task that this was a part of has ended.")
+        yield from (_move(part, "cancelled", reason, case.now) for part in open_parts(case, case.key))
+    request = case.request
+    if request is not None and request.get("status") in REQUEST_OPEN:
+        yield from _complete(request, case.links)
+
+
+def after_consent(before: Resource, governed: Iterable[Resource], links: Links, now: str) -> Iterator[Update]:
+    """Stop what relied on a Consent that permits less than it did: the whole referral, or single Tasks of it.
+
+    `before` is the Consent as it was; the record already holds what it became, or nothing. `governed` are the governed
+    ServiceRequests of its patient.
+    """
+    for request in governed:
+        if request.get("status") not in REQUEST_OPEN or not _relies_on(request, before, links):
+            continue
+        stopped = _lost(request, before, None, links, now)
+        for task in links.referring("Task", "focus", f"ServiceRequest/{request['id']}"):
+            if _is_open(task) and (stopped or _lost(request, before, addressee(task).keys(links), links, now)):
+                yield _move(task, "cancelled", coded_reason(CONSENT_REVOKED), now)
+        if stopped:
+            yield Update(_revoked(request))
+
+
+def _lost(request: Resource, before: Resource, recipient: frozenset[str] | None, links: Links, now: str) -> bool:
+    """Tell whether this Consent let the referral go to the recipient, and no Consent does any more."""
+    patient = links.key(request.get("subject"))
+    had = permits(before, patient, recipient, now, needs=needs_of(request), links=links).permitted
+    return had and not allowed(request, patient, recipient, links, now)
+
+
+def _relies_on(request: Resource, consent: Resource, links: Links) -> bool:
+    """A referral relies on the Consents that it names, or on any of its patient when it names none."""
+    named = [key for key in map(links.key, request.get("supportingInfo", ())) if key.startswith("Consent/")]
+    if named:
+        return f"Consent/{consent['id']}" in named
+    return links.key(consent.get("patient")) == links.key(request.get("subject"))
+
+
+def _complete(request: Resource, links: Links) -> Iterator[Update]:
+    tasks = {f"Task/{task['id']}": task for task in links.referring("Task", "focus", f"ServiceRequest/{request['id']}")}
+    whole = [
+        task for task in tasks.values() if not any(links.key(parent) in tasks for parent in task.get("partOf", ()))
+    ]
+    if any(_is_open(task) for task in tasks.values()):
+        return
+    if any(task.get("status") == "completed" for task in whole):
+        yield Update({**request, "status": "completed"})
+
+
+def _is_open(task: Resource) -> bool:
+    return task.get("status") not in TASK_ENDED
+
+
+def _move(task: Resource, status: str, reason: Resource, now: str) -> Update:
+    return Update({**task, "status": status, "statusReason": reason, "lastModified": now})
+
+
+def _revoked(request: Resource) -> Resource:
+    kept: list[Any] = [one for one in request.get("extension", ()) if one.get("url") != STATUS_REASON_EXTENSION]
+    reason = {"url": STATUS_REASON_EXTENSION, "valueCodeableConcept": coded_reason(CONSENT_REVOKED)}
+    return {**request, "extension": [*kept, reason], "status": "revoked"}

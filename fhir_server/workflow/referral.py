@@ -1,0 +1,124 @@
+"""ServiceRequest in, Task out: which Tasks a governed ServiceRequest brings forth, and what stands in them."""
+
+from typing import Final
+
+from fhir_server.model.clock import render_instant
+from fhir_server.model.resource import Resource
+from fhir_server.model.temporal import parse_temporal
+from fhir_server.workflow.case import Case
+from fhir_server.workflow.codes import FULFILL, SERVICE_PARAMETER, TASK_ENDED, TASK_PARAMETER, TASK_PROFILE
+from fhir_server.workflow.effects import Create
+from fhir_server.workflow.links import Links, items
+from fhir_server.workflow.permission import service_of
+from fhir_server.workflow.routing import Recipient, recipients
+
+_NO_ORDER: Final = frozenset({"proposal", "option"})
+"""Intents that ask nobody to act yet (R4 valueset-request-intent.html)."""
+_LINE: Final = 140
+_DAY_MS: Final = 86_400_000
+
+
+def leaves(request: Resource) -> bool:
+    """Tell whether a ServiceRequest asks someone to act now."""
+    return (
+        request.get("status") == "active"
+        and request.get("intent") not in _NO_ORDER
+        and request.get("doNotPerform") is not True
+    )
+
+
+def addressees(case: Case) -> tuple[Recipient, ...]:
+    """Return to whom a created or updated ServiceRequest now goes for the first time.
+
+    A request that becomes active goes to all its performers, unless Tasks came with it; an active one to performers
+    that were added; one that is active again after a hold to performers that never had a Task.
+    """
+    request, links = case.after, case.links
+    if case.imported or not leaves(request):
+        return ()
+    if case.status_before == "active" and _performers(case.before, links) >= _performers(request, links):
+        return ()
+    tasks = links.referring("Task", "focus", case.key)
+    if case.status_before not in ("active", "on-hold"):
+        return recipients(request, links, case.now) if not tasks else ()
+    known: frozenset[str] = frozenset()
+    standing = tasks
+    if case.status_before == "active":
+        known = _performers(case.before, links)
+        standing = [task for task in tasks if task.get("status") not in TASK_ENDED]
+    elif tasks and not request.get("performer"):
+        return ()
+    covered = {(links.key(task.get("owner")), links.key(service_of(task))) for task in standing}
+    return tuple(
+        recipient
+        for recipient in recipients(request, links, case.now)
+        if (links.key(recipient.owner), links.key(recipient.service)) not in covered
+        and links.key(recipient.service or recipient.owner) not in known
+    )
+
+
+def task_for(case: Case, recipient: Recipient, contact_days: int) -> Create:
+    """Return the creation of the Task that carries a ServiceRequest to one addressee.
+
+    It holds the least that the addressee needs to decide: what is asked, one line of reason, whom to answer. The
+    person is named by reference only; who may follow that reference is a matter of access. `contact_days` is the
+    agreed term for a first contact, kept as the end of Task.restriction.period.
+    """
+    request, links, now = case.after, case.links, case.now
+    this = {"reference": case.key}
+    due = render_instant(parse_temporal(now).lo // 1000 + contact_days * _DAY_MS)
+    task: Resource = {
+        "resourceType": "Task",
+        "meta": {"profile": [TASK_PROFILE]},
+        "basedOn": [this],
+        "groupIdentifier": request.get("requisition"),
+        "status": "requested",
+        "intent": "order",
+        "priority": request.get("priority"),
+        "code": {"coding": [FULFILL]},
+        "description": _line(request.get("code")) or _line(*items(request.get("category"))),
+        "focus": this,
+        "for": _bare(request.get("subject"), links),
+        "authoredOn": now,
+        "lastModified": now,
+        "requester": request.get("requester"),
+        "owner": recipient.owner,
+        "reasonCode": _reason(request),
+        "restriction": {"period": {"end": due}},
+        "input": _service_input(recipient.service),
+    }
+    return Create({name: value for name, value in task.items() if value not in (None, "")})
+
+
+def _performers(request: Resource | None, links: Links) -> frozenset[str]:
+    return frozenset(links.key(performer) for performer in (request or {}).get("performer", ()))
+
+
+def _service_input(service: Resource | None) -> list[Resource] | None:
+    if service is None:
+        return None
+    kind = {"coding": [{"system": TASK_PARAMETER, "code": SERVICE_PARAMETER}], "text": "Healthcare service"}
+    return [{"type": kind, "valueReference": service}]
+
+
+def _reason(request: Resource) -> Resource | None:
+    line = _line(*items(request.get("reasonCode")))
+    return {"text": line} if line else None
+
+
+def _line(*concepts: Resource | None) -> str:
+    """Return the first text or display of the concepts, its first line, shortened to what fits a list."""
+    for concept in concepts:
+        displays = [coding.get("display") for coding in (concept or {}).get("coding", ())]
+        for text in ((concept or {}).get("text"), *displays):
+            if isinstance(text, str) and text.strip():
+                line = text.strip().splitlines()[0].strip()
+                return line if len(line) <= _LINE else f"{line[: _LINE - 1].rstrip()}…"
+    return ""
+
+
+def _bare(reference: Resource | None, links: Links) -> Resource | None:
+    """Return a Reference without the name or number of the person, where it can be resolved without them."""
+    if reference is None or "reference" not in reference:
+        return reference
+    return {"reference": links.key(reference)}

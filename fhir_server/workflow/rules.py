@@ -1,0 +1,181 @@
+"""The rulebook: which resources are governed, and what becomes of a change of one (design, the referral).
+
+Every function below this one is pure: it sees the change, what is related to it as of the end of the unit of work, who
+acts and the instant of the commit, and answers with effects or a refusal. Effects are asked for only where they change
+something, so a unit of work comes to rest.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Self
+
+from fhir_server.model.errors import RuleViolated
+from fhir_server.model.issue import Issue
+from fhir_server.model.resource import Resource, profiles
+from fhir_server.workflow.case import Case
+from fhir_server.workflow.codes import CONSENT_PROFILE, GOVERNING, TASK_ENDED
+from fhir_server.workflow.effects import Change, Effect, Related
+from fhir_server.workflow.events import consent_event, deletion_events, task_events
+from fhir_server.workflow.fields import request_field_issues, task_field_issues
+from fhir_server.workflow.guards import (
+    requester_issues,
+    require_claim,
+    require_principal,
+    require_request_actor,
+    require_task_actor,
+    subject_issues,
+)
+from fhir_server.workflow.keys import violation
+from fhir_server.workflow.links import Links
+from fhir_server.workflow.party import Party
+from fhir_server.workflow.permission import addressee, request_consent_issues, task_consent_issues
+from fhir_server.workflow.propagation import after_consent, after_request, after_task
+from fhir_server.workflow.referral import addressees, leaves, task_for
+from fhir_server.workflow.request_lifecycle import REQUEST_TABLE
+from fhir_server.workflow.routing import Recipient
+from fhir_server.workflow.subtasks import completion_issues, part_issues
+from fhir_server.workflow.task_lifecycle import TASK_TABLE, request_issues, state_issues
+
+_KEEPERS = frozenset({"operator", "platform"})
+
+
+@dataclass(frozen=True, slots=True)
+class Rulebook:
+    """The rules with their settings; made once, used by every unit of work."""
+
+    govern_all: bool = False
+    contact_days: int = 7
+    own_base: str = ""
+
+    @classmethod
+    def load(cls, *, govern_all: bool = False, contact_days: int = 7, own_base: str = "") -> Self:
+        """Make the rulebook of a deployment.
+
+        `govern_all` holds every ServiceRequest and Task to the rules; `contact_days` is the term for a first contact,
+        in days; `own_base` is the public FHIR base, so that absolute references to this server are understood.
+        """
+        return cls(govern_all, contact_days, own_base)
+
+    def governs(self, resource: Resource | None) -> bool:
+        """Tell whether a change of this resource is to be reviewed.
+
+        ServiceRequests and Tasks that claim a referral profile (all of them with `govern_all`), and every Consent:
+        a referral may rely on any, so that its end must be noticed, though only a referral-consent is policed.
+        """
+        if resource is None:
+            return False
+        kind = resource.get("resourceType")
+        if kind == "Consent":
+            return True
+        if kind not in GOVERNING:
+            return False
+        return self.govern_all or not GOVERNING[kind].isdisjoint(profiles(resource))
+
+    def review(self, change: Change, related: Related, principal: Party, now: str) -> tuple[Effect, ...]:
+        """Judge a change of a governed resource and return what follows from it, in the order to be carried out.
+
+        `now` is the instant of the commit. Raises Forbidden when the principal may not do this, RuleViolated with
+        every broken rule otherwise.
+        """
+        links = Links(related, self.own_base)
+        before, after = change.before, change.after
+        standing = after if after is not None else before
+        if standing is None or not (self.governs(before) or self.governs(after)):
+            return ()
+        if standing["resourceType"] == "Consent":
+            return tuple(self._consent(change, standing, links, principal, now))
+        require_principal(principal, standing)
+        was_governed = before is not None and self.governs(before)
+        if after is None:
+            return tuple(_deletion(standing, principal))
+        if not self.governs(after):
+            return _released(standing, principal)
+        case = Case(before if was_governed else None, after, links, principal, now)
+        if after["resourceType"] == "Task":
+            return tuple(_task(case))
+        return tuple(self._request(case))
+
+    def _request(self, case: Case) -> Iterator[Effect]:
+        require_request_actor(case)
+        issues = list(requester_issues(case))
+        if case.before is not None:
+            issues += (*request_field_issues(case), *REQUEST_TABLE.check(case))
+        _refuse(issues)
+        new = addressees(case)
+        to_check = _to_check(case, new)
+        if to_check is not None:
+            _refuse(request_consent_issues(case, to_check))
+        yield from after_request(case)
+        for recipient in new:
+            yield task_for(case, recipient, self.contact_days)
+
+    def _consent(
+        self, change: Change, standing: Resource, links: Links, principal: Party, now: str
+    ) -> Iterator[Effect]:
+        if CONSENT_PROFILE in profiles(standing):
+            require_principal(principal, standing)
+        before = change.before
+        patient = links.key(before.get("patient")) if before is not None else ""
+        if before is None or before.get("status") != "active" or not patient:
+            return
+        referrals = (one for one in links.referring("ServiceRequest", "subject", patient) if self.governs(one))
+        stopped = tuple(after_consent(before, referrals, links, now))
+        yield from stopped
+        if stopped:
+            yield consent_event(standing)
+
+
+def _task(case: Case) -> Iterator[Effect]:
+    require_task_actor(case)
+    parts = part_issues(case)
+    issues = [*requester_issues(case), *subject_issues(case), *parts]
+    if case.before is not None:
+        require_claim(case)
+        issues += (*task_field_issues(case), *TASK_TABLE.check(case))
+    issues += (*state_issues(case), *request_issues(case), *completion_issues(case))
+    _refuse(issues)
+    _refuse(task_consent_issues(case))
+    yield from after_task(case)
+    yield from task_events(case)
+
+
+def _to_check(case: Case, new: tuple[Recipient, ...]) -> tuple[Recipient, ...] | None:
+    """Return for whom Consent must be shown now, None when nothing leaves that did not leave before."""
+    if case.imported or not leaves(case.after):
+        return None
+    if case.before is None or case.status_before != "active":
+        return new
+    links = case.links
+    relied = [{links.key(one) for one in side.get("supportingInfo", ())} for side in (case.before, case.after)]
+    if relied[0] == relied[1]:
+        return new or None
+    tasks = links.referring("Task", "focus", case.key)
+    still = (addressee(task) for task in tasks if task.get("status") not in TASK_ENDED)
+    return (*new, *(one._replace(expression="ServiceRequest.supportingInfo") for one in still))
+
+
+def _deletion(deleted: Resource, principal: Party) -> Iterator[Effect]:
+    if principal.roles.isdisjoint(_KEEPERS):
+        kind = deleted["resourceType"]
+        text = (
+            f"A {kind} of a referral is not deleted, so that everyone can see what became of it. Set its status to "
+            "entered-in-error instead."
+        )
+        _refuse((violation("referral-delete", text, kind),))
+    yield from deletion_events(deleted)
+
+
+def _released(after: Resource, principal: Party) -> tuple[Effect, ...]:
+    if principal.roles.isdisjoint(_KEEPERS):
+        kind = after["resourceType"]
+        wanted = sorted(GOVERNING[kind])
+        text = (
+            f"This {kind} belongs to a referral and keeps saying so. Put {' or '.join(wanted)} back into meta.profile."
+        )
+        _refuse((violation("profile-claim", text, f"{kind}.meta.profile"),))
+    return ()
+
+
+def _refuse(issues: list[Issue] | tuple[Issue, ...]) -> None:
+    if issues:
+        raise RuleViolated(issues=issues)

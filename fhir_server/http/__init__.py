@@ -1,0 +1,1 @@
+"""The HTTP adapter, the only room that knows FastAPI."""

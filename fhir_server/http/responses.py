@@ -1,0 +1,64 @@
+"""From a Result or a refusal to status, headers and bytes."""
+
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Final, NamedTuple
+
+from fhir_server.interactions.request import Kind, Request, Result
+from fhir_server.interactions.status import status_of, status_of_error
+from fhir_server.model.codec import encode, pretty
+from fhir_server.model.errors import FhirError, MethodNotAllowed, Unavailable
+from fhir_server.model.issue import Issue, operation_outcome
+
+Headers = list[tuple[bytes, bytes]]
+
+_CONTENT_TYPE: Final = (b"content-type", b"application/fhir+json; charset=utf-8")
+
+
+class Response(NamedTuple):
+    """What goes out."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+def render(request: Request, result: Result, *, indent: bool = False) -> Response:
+    """Render an answer: ETag and Last-Modified of its version, Location of a new one."""
+    status = status_of(result.kind)
+    headers: Headers = []
+    version = result.version
+    if version is not None:
+        headers.append((b"etag", b'W/"%d"' % version.version))
+        headers.append((b"last-modified", formatdate(version.last_updated // 1000, usegmt=True).encode()))
+        if result.located:
+            place = f"{request.base}/{version.type}/{version.id}/_history/{version.version}".encode()
+            headers.append((b"location", place))
+        if result.body is not None and result.kind is not Kind.NOT_MODIFIED:
+            place = f"{request.base}/{version.type}/{version.id}/_history/{version.version}".encode()
+            headers.append((b"content-location", place))
+    body = result.body
+    if body is None and result.issues:
+        body = encode(operation_outcome(result.issues))
+    if body is None or result.kind is Kind.NOT_MODIFIED:
+        return Response(status, headers, b"")
+    headers.append(_CONTENT_TYPE)
+    return Response(status, headers, pretty(body) if indent else body)
+
+
+def render_error(error: FhirError, *, indent: bool = False) -> Response:
+    """Render a refusal as an OperationOutcome."""
+    headers: Headers = [_CONTENT_TYPE]
+    if isinstance(error, Unavailable):
+        headers.append((b"retry-after", b"%d" % error.retry_after))
+    if isinstance(error, MethodNotAllowed):
+        headers.append((b"allow", ", ".join(error.allowed).encode()))
+    body = encode(operation_outcome(error.issues))
+    return Response(status_of_error(error), headers, pretty(body) if indent else body)
+
+
+def render_failure(request_id: str) -> Response:
+    """Render a defect of ours: no detail leaves the server, the request id finds it in the log."""
+    text = f"The server failed on this request. Report the request id {request_id}."
+    body = encode(operation_outcome([Issue("internal-error", "exception", text, severity="fatal")]))
+    return Response(HTTPStatus.INTERNAL_SERVER_ERROR, [_CONTENT_TYPE], body)

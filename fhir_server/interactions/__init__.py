@@ -1,0 +1,1 @@
+"""One module per FHIR interaction: open a unit of work, ask, commit."""

@@ -1,0 +1,125 @@
+"""GET metadata: the CapabilityStatement, folded from the interaction table and the search registry (R4 http.html#capabilities).
+
+Nothing is written here by hand that the table, the registry or the catalogue could say, so it cannot promise more.
+"""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from fhir_server.artifacts import r4
+from fhir_server.interactions.context import Engine
+from fhir_server.interactions.operation import Answer, Operation
+from fhir_server.interactions.patch import JSON_PATCH
+from fhir_server.interactions.request import Kind, Place, Request, Result
+from fhir_server.model.clock import render_instant
+from fhir_server.model.codec import encode
+from fhir_server.model.errors import Malformed, NotSupported
+from fhir_server.model.resource import Resource
+
+_NORMATIVE: Final = frozenset(
+    {
+        "Binary", "Bundle", "CapabilityStatement", "CodeSystem", "Observation", "OperationDefinition",
+        "OperationOutcome", "Parameters", "Patient", "StructureDefinition", "ValueSet",
+    }
+)  # fmt: skip
+"""Resource types that are normative in R4."""
+
+
+def capabilities(engine: Engine, request: Request, place: Place) -> Operation:  # noqa: ARG001  # the shape of every handler
+    """Return the CapabilityStatement; `mode` may be full (default) or normative."""
+    mode = "full"
+    for name, value in request.query:
+        if name != "mode":
+            raise Malformed(f"The parameter {name!r} means nothing on metadata; mode does.", key="unknown-parameter")
+        if value == "terminology":
+            raise NotSupported("mode=terminology is not offered; use full or normative.", key="metadata-mode")
+        if value not in ("full", "normative"):
+            raise Malformed(f"mode={value!r} is not known; use full or normative.", key="metadata-mode")
+        mode = value
+    cached = engine.statements.get((mode, request.base))
+    if cached is None:
+        cached = encode(statement(engine, mode, request.base))
+        engine.statements[mode, request.base] = cached
+    return Answer(Result(Kind.OK, cached))
+
+
+def statement(engine: Engine, mode: str, base: str) -> Resource:
+    """Build the statement for one mode, as seen under one base URL."""
+    types = sorted(r4.resource_types() & _NORMATIVE if mode == "normative" else r4.resource_types())
+    return {
+        "resourceType": "CapabilityStatement",
+        "status": "active",
+        "date": render_instant(engine.started),
+        "kind": "instance",
+        "software": {"name": "fhir-server", "version": engine.version},
+        "implementation": {"description": "FHIR R4 interoperability server for social referrals", "url": base},
+        "fhirVersion": "4.0.1",
+        "format": ["json", "application/fhir+json"],
+        "patchFormat": [JSON_PATCH, "application/fhir+json"],
+        "rest": [
+            {
+                "mode": "server",
+                "resource": [_resource(engine, name) for name in types],
+                "interaction": _codes(engine, "system", {"transaction": ("transaction", "batch")}),
+                "searchParam": _search_params(engine, "Resource"),
+            }
+        ],
+    }
+
+
+def _resource(engine: Engine, name: str) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "type": name,
+        "supportedProfile": _profiles(engine, name),
+        "interaction": [
+            *_codes(engine, "instance"),
+            *_codes(engine, "type"),
+        ],
+        "versioning": "versioned-update" if name == "Task" else "versioned",
+        "readHistory": True,
+        "updateCreate": True,
+        "conditionalCreate": True,
+        "conditionalRead": "full-support",
+        "conditionalUpdate": True,
+        "conditionalDelete": "multiple",
+        "referencePolicy": ["literal", "logical", *(["enforced"] if engine.references == "enforce" else [])],
+        "searchInclude": sorted(
+            f"{name}:{code}" for code, parameter in engine.registry.of(name).items() if parameter.type == "reference"
+        ),
+        "searchRevInclude": _revincludes(engine, name),
+        "searchParam": _search_params(engine, name),
+    }
+    return {member: value for member, value in described.items() if value != []}
+
+
+def _revincludes(engine: Engine, name: str) -> list[str]:
+    return sorted(
+        f"{source}:{code}"
+        for source in r4.resource_types()
+        for code, parameter in engine.registry.of(source).items()
+        if parameter.type == "reference" and name in engine.registry.targets(parameter)
+    )
+
+
+def _profiles(engine: Engine, name: str) -> list[str]:
+    return sorted(
+        definition["url"]
+        for definition in engine.catalog.of_type("StructureDefinition")
+        if definition.get("type") == name and definition.get("derivation") == "constraint"
+    )
+
+
+def _codes(engine: Engine, level: str, several: dict[str, Iterable[str]] | None = None) -> list[dict[str, str]]:
+    codes: dict[str, None] = {}
+    for row in engine.routes.interactions:
+        if row.level == level and row.code != "capabilities":
+            codes.update(dict.fromkeys((several or {}).get(row.code, (row.code,))))
+    already_on_instances = ("update", "patch", "delete") if level == "type" else ()
+    return [{"code": code} for code in codes if code not in already_on_instances]
+
+
+def _search_params(engine: Engine, name: str) -> list[dict[str, str]]:
+    return [
+        {"name": code, "definition": parameter.url, "type": parameter.type}
+        for code, parameter in sorted(engine.registry.of(name).items())
+    ]

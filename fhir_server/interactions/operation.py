@@ -1,0 +1,46 @@
+"""What a handler gives back: the work to do, and in which kind of unit.
+
+A handler judges the request before any transaction is open; the work it returns runs inside one. For a single request
+the work gets a unit of its own, in a transaction Bundle all entries share one.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from fhir_server.interactions.request import Result
+from fhir_server.interactions.unit import Unit
+from fhir_server.store.port import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """No store is needed: here is the result."""
+
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Work on one snapshot."""
+
+    work: Callable[[Snapshot], Result]
+    heavy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """Work in one unit; the rules settle after it, before the commit."""
+
+    work: Callable[[Unit], Result]
+    heavy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Many:
+    """Several units one after another (a batch); runs off the event loop."""
+
+    work: Callable[[], Result]
+
+
+Operation: TypeAlias = Answer | Reading | Writing | Many

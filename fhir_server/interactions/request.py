@@ -1,0 +1,76 @@
+"""A FHIR request and its outcome as plain values: the same for an HTTP request and for an entry of a Bundle."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal, NamedTuple
+
+from fhir_server.access.principal import ANONYMOUS, Principal
+from fhir_server.model.issue import Issue
+from fhir_server.store.port import Version
+
+Parameters = tuple[tuple[str, str], ...]
+"""Query parameters in the order they were sent, decoded."""
+
+ReturnPreference = Literal["minimal", "representation", "OperationOutcome"]
+
+
+@dataclass(frozen=True, slots=True)
+class Preconditions:
+    """The conditional headers, or the members of Bundle.entry.request that stand for them, as they were sent."""
+
+    if_match: str = ""
+    if_none_match: str = ""
+    if_modified_since: str = ""
+    if_none_exist: str | None = None
+
+
+NO_PRECONDITIONS = Preconditions()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One interaction that a caller asks for; `path` is relative to the base, without leading slash or query."""
+
+    method: str
+    path: str
+    query: Parameters = ()
+    body: bytes | None = None
+    content_type: str = ""
+    preconditions: Preconditions = NO_PRECONDITIONS
+    returns: ReturnPreference | None = None
+    strict: bool = True
+    """False after `Prefer: handling=lenient`."""
+    principal: Principal = ANONYMOUS
+    base: str = ""
+    """The base URL under which the caller sees the server."""
+
+
+class Kind(StrEnum):
+    """What became of a request that was not refused."""
+
+    OK = "ok"
+    CREATED = "created"
+    NO_CONTENT = "no-content"
+    NOT_MODIFIED = "not-modified"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """An answer: a resource as bytes, or issues to tell as an OperationOutcome, or neither.
+
+    `version` gives ETag and Last-Modified. `located` asks for a Location header that names the new version.
+    """
+
+    kind: Kind
+    body: bytes | None = None
+    version: Version | None = None
+    located: bool = False
+    issues: tuple[Issue, ...] = field(default=())
+
+
+class Place(NamedTuple):
+    """Where a request points: `""` for the parts it does not name."""
+
+    type: str = ""
+    id: str = ""
+    version: str = ""

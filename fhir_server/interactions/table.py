@@ -1,0 +1,26 @@
+"""Every interaction that the server offers: the one source of routes, Bundle entries and /metadata."""
+
+from typing import Final
+
+from fhir_server.interactions import capabilities, create, delete, history, patch, read, search, update
+from fhir_server.interactions.bundle import handler as bundle
+from fhir_server.interactions.routing import Interaction
+
+INTERACTIONS: Final[tuple[Interaction, ...]] = (
+    Interaction("GET", "metadata", "capabilities", "system", capabilities.capabilities),
+    Interaction("POST", "", "transaction", "system", bundle.bundle),
+    Interaction("GET", "_history", "history-system", "system", history.history),
+    Interaction("GET", "type/_history", "history-type", "type", history.history),
+    Interaction("GET", "type", "search-type", "type", search.search),
+    Interaction("POST", "type/_search", "search-type", "type", search.search_by_post),
+    Interaction("POST", "type", "create", "type", create.create),
+    Interaction("PUT", "type", "update", "type", update.conditional_update),
+    Interaction("PATCH", "type", "patch", "type", patch.conditional_patch),
+    Interaction("DELETE", "type", "delete", "type", delete.conditional_delete),
+    Interaction("GET", "type/id", "read", "instance", read.read),
+    Interaction("PUT", "type/id", "update", "instance", update.update),
+    Interaction("PATCH", "type/id", "patch", "instance", patch.patch),
+    Interaction("DELETE", "type/id", "delete", "instance", delete.delete),
+    Interaction("GET", "type/id/_history", "history-instance", "instance", history.history),
+    Interaction("GET", "type/id/_history/version", "vread", "instance", read.vread),
+)

@@ -1,0 +1,1 @@
+"""Applies the structure maps of mappings/."""

@@ -1,0 +1,95 @@
+"""A real server on a real socket: uvicorn in a thread, a fresh SQLite file, an httpx client."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+
+from fhir_server.app import create_app
+from fhir_server.settings import Settings
+
+FHIR_JSON = "application/fhir+json"
+
+
+class RunningServer:
+    """A server that listens; `base` is its FHIR base URL."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.settings = Settings(port=port, **settings)
+        self.base = self.settings.public_base
+        config = uvicorn.Config(
+            create_app(self.settings), host="127.0.0.1", port=port, log_level="warning", lifespan="on", access_log=False
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run)
+        self._thread.start()
+        while not self._server.started:
+            if not self._thread.is_alive():
+                raise RuntimeError("the server did not start")
+            threading.Event().wait(0.01)
+
+    def stop(self) -> None:
+        """Stop and wait."""
+        self._server.should_exit = True
+        self._thread.join(timeout=10)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """One server for all tests that do not need settings of their own; tests use resources of their own."""
+    path: Path = tmp_path_factory.mktemp("store") / "fhir.sqlite"
+    running = RunningServer({"store": f"sqlite:///{path}"})
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def client(server: RunningServer) -> Iterator[httpx.Client]:
+    """A client of that server, speaking FHIR JSON."""
+    with httpx.Client(
+        base_url=server.base, headers={"Accept": FHIR_JSON, "Content-Type": FHIR_JSON}, timeout=30
+    ) as http:
+        yield http
+
+
+@pytest.fixture
+def fresh_server(tmp_path: Path) -> Iterator[Any]:
+    """Return a function that starts a server with settings of the test's own."""
+    running: list[RunningServer] = []
+
+    def start(**settings: Any) -> RunningServer:
+        settings.setdefault("store", f"sqlite:///{tmp_path / f'{len(running)}.sqlite'}")
+        running.append(RunningServer(settings))
+        return running[-1]
+
+    yield start
+    for server in running:
+        server.stop()
+
+
+def outcome(response: httpx.Response, status: int, key: str | None = None) -> dict[str, Any]:
+    """Assert the one shape that every refusal has, and return its first issue."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"].startswith(FHIR_JSON)
+    body = response.json()
+    assert body["resourceType"] == "OperationOutcome"
+    issue = body["issue"][0]
+    assert issue["severity"] in ("error", "fatal")
+    assert issue["diagnostics"]
+    if key is not None:
+        assert key in [each["details"]["coding"][0]["code"] for each in body["issue"]], response.text
+    return dict(issue)
+
+
+@pytest.fixture(scope="session")
+def refused() -> Any:
+    """Give tests the assertion for refusals."""
+    return outcome

@@ -1,0 +1,46 @@
+"""The command line `fhir-server`: one module per command. Each imports what it needs when it runs, so help is instant."""
+
+from pathlib import Path
+
+import click
+
+from fhir_server import __version__
+from fhir_server.cli.check import check
+from fhir_server.cli.config import config
+from fhir_server.cli.demo import demo
+from fhir_server.cli.export import export
+from fhir_server.cli.load import load
+from fhir_server.cli.serve import serve
+
+_EPILOG = """\b
+Start here:
+  fhir-server demo                        see one referral go round
+  fhir-server serve                       serve http://127.0.0.1:8080/fhir
+  fhir-server load examples/region        fill the store that serve uses
+  fhir-server load data.ndjson --url http://127.0.0.1:8080/fhir
+  fhir-server export --out backup         write everything as NDJSON
+  fhir-server config                      see every setting and where it came from
+
+Every command has its own --help. All settings: docs/settings.md.
+"""
+
+
+@click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option(
+    "--settings",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A TOML file with settings; else the one that FHIR_SETTINGS names.",
+)
+@click.version_option(__version__, prog_name="fhir-server")
+@click.pass_context
+def main(context: click.Context, settings: Path | None) -> None:
+    """A FHIR R4 server for social referrals.
+
+    Settings come from a TOML file, from environment variables such as FHIR_PORT, and from the options of a command; the
+    last one given counts.
+    """
+    context.obj = settings
+
+
+for _command in (serve, load, export, check, config, demo):
+    main.add_command(_command)

@@ -1,0 +1,296 @@
+"""Settings: read once at start from the defaults, a TOML file, environment variables and the command line, in that order.
+
+Every setting is one field of `Settings`; its metadata is the only place where its rule and its explanation stand. The
+JSON Schema that refuses wrong values and docs/settings.md are both made from it. Nothing reads the environment later.
+"""
+
+import ipaddress
+import math
+import os
+import secrets
+import tomllib
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+PREFIX = "FHIR_"
+FILE_VARIABLE = "FHIR_SETTINGS"
+_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+_SQLITE = "sqlite:///"
+
+
+class SettingsError(ValueError):
+    """A setting is unknown or wrong; `name` is the setting and `message` says where it stood and what is allowed."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(f"{name}: {message}")
+        self.name = name
+        self.message = message
+
+
+def _setting(default: str | float, explanation: str, *, secret: bool = False, **rule: Any) -> Any:
+    """Declare a field; `rule` holds JSON Schema keywords beyond the type."""
+    return field(default=default, metadata={"help": explanation, "rule": rule, "secret": secret})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The effective settings of one process."""
+
+    store: str = _setting(
+        "sqlite:///var/fhir.sqlite",
+        "Where resources are kept: `sqlite:///relative/path` or `sqlite:////absolute/path`.",
+        pattern="^sqlite:///.+",
+    )
+    host: str = _setting("127.0.0.1", "Address to listen on; development mode takes loopback only.", minLength=1)
+    port: int = _setting(8080, "TCP port to listen on; 0 takes a free one.", minimum=0, maximum=65535)
+    base_url: str = _setting(
+        "",
+        "The FHIR base as clients reach it (behind a proxy: the outer one); empty means `http://host:port` + `base_path`.",
+        pattern="^$|^https?://[^\\s?#]+[^\\s?#/]$",
+    )
+    base_path: str = _setting("/fhir", "Path below which FHIR is served.", pattern="^(/[A-Za-z0-9._~-]+)+$")
+    mode: Literal["development"] = _setting(
+        "development",
+        "`development`: callers state who they are in a header and nobody checks it, hence loopback only.",
+        enum=["development"],
+    )
+    artifact_root: str = _setting(
+        "",
+        "Folder that holds `profiles`, `terminology`, `mappings` and `examples`; empty means the one that was shipped.",
+    )
+    max_body_bytes: int = _setting(16 * 1024 * 1024, "Largest request body, in bytes.", minimum=1024)
+    max_bundle_entries: int = _setting(5000, "Most entries in one batch or transaction.", minimum=1)
+    default_count: int = _setting(20, "Page size when the client gives no `_count`.", minimum=1)
+    max_count: int = _setting(1000, "Largest page; a larger `_count` is brought down to it.", minimum=1)
+    max_includes: int = _setting(1000, "Most resources that includes may add to one page.", minimum=1)
+    query_seconds: float = _setting(
+        5.0, "Longest that one search may take before it is refused, in seconds.", exclusiveMinimum=0
+    )
+    busy_seconds: float = _setting(
+        5.0, "Longest that a write waits for its turn before a 503, in seconds.", exclusiveMinimum=0
+    )
+    govern_all: bool = _setting(
+        default=False,
+        explanation="Hold every ServiceRequest and Task to the referral rules, not only those that claim our profiles.",
+    )
+    contact_days: int = _setting(7, "Days within which an organisation should contact the person.", minimum=1)
+    references: Literal["ignore", "enforce"] = _setting(
+        "ignore",
+        "`enforce` refuses a literal relative reference to what is not stored; `ignore` lets systems load in any order.",
+        enum=["ignore", "enforce"],
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = _setting(
+        "info", "Least severe line that is logged.", enum=["debug", "info", "warning", "error"]
+    )
+    log_format: Literal["text", "json"] = _setting("text", "Lines for people or for machines.", enum=["text", "json"])
+    cursor_key: str = _setting(
+        "",
+        "Secret that signs paging links, 64 hexadecimal digits; empty means the content of `cursor_key_file`.",
+        secret=True,
+        pattern="^$|^[0-9a-fA-F]{64}$",
+    )
+    cursor_key_file: str = _setting(
+        "", "File that holds `cursor_key`; made at the first start when absent. Empty means `<store>.key`."
+    )
+    cross_check: bool = _setting(
+        default=False,
+        explanation="Check everything that is answered a second time, with fhir.resources; slow, for testers.",
+    )
+    synchronous: Literal["FULL", "NORMAL"] = _setting(
+        "FULL",
+        "How durable a SQLite commit is: `NORMAL` may lose the last writes when the machine (not the process) dies.",
+        enum=["FULL", "NORMAL"],
+    )
+
+    @staticmethod
+    def load(environ: Mapping[str, str], file: Path | None = None) -> "Settings":
+        """Read the settings. Raises SettingsError for the first one that is unknown or wrong."""
+        return load_settings(environ, file).settings
+
+    @property
+    def store_path(self) -> Path:
+        """The SQLite file."""
+        return Path(self.store.removeprefix(_SQLITE))
+
+    @property
+    def artifacts(self) -> Path:
+        """The folder of profiles/, terminology/, mappings/ and examples/."""
+        return Path(self.artifact_root) if self.artifact_root else shipped_artifacts()
+
+    @property
+    def public_base(self) -> str:
+        """The FHIR base URL without a closing slash, as it stands in Location, fullUrl and links."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.base_url or f"http://{host}:{self.port}{self.base_path}"
+
+    def signing_key(self) -> bytes:
+        """Return the 32 bytes that sign paging links; make and keep them at first use. Raises SettingsError."""
+        if self.cursor_key:
+            return bytes.fromhex(self.cursor_key)
+        path = Path(self.cursor_key_file or f"{self.store_path}.key")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _create_secret(path)
+            key = bytes.fromhex(path.read_text(encoding="ascii").strip())
+        except (OSError, ValueError) as error:
+            raise SettingsError("cursor_key_file", f"{path} cannot be used: {error}.") from error
+        if len(key) != 32:  # noqa: PLR2004  # the size that HMAC-SHA-256 wants
+            raise SettingsError("cursor_key_file", f"{path} holds {len(key)} bytes; 64 hexadecimal digits are wanted.")
+        return key
+
+
+class Loaded(NamedTuple):
+    """Settings, and for each one that is not a default where it came from."""
+
+    settings: Settings
+    sources: Mapping[str, str]
+
+
+def load_settings(
+    environ: Mapping[str, str], file: Path | None = None, options: Mapping[str, str | float | None] | None = None
+) -> Loaded:
+    """Read the settings with their sources; `options` come from the command line, None meaning not given.
+
+    Raises SettingsError for the first setting that is unknown or wrong.
+    """
+    path = file or (Path(environ[FILE_VARIABLE]) if environ.get(FILE_VARIABLE) else None)
+    given = {name: value for name, value in (options or {}).items() if value is not None}
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for source, layer in ((f"file {path}", _from_file(path)), *_from_environment(environ), ("command line", given)):
+        for name, value in layer.items():
+            _check_name(name, source)
+            values[name] = value
+            sources[name] = source
+    if values:
+        _check_values(values, sources)
+    floats = {item.name for item in fields(Settings) if isinstance(item.default, float)}
+    values |= {name: float(value) for name, value in values.items() if name in floats}
+    settings = Settings(**values)
+    _check_together(settings, sources)
+    return Loaded(settings, sources)
+
+
+def settings_schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of a settings file."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Settings of fhir-server",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            item.name: {
+                "type": _TYPES[type(item.default)],
+                "description": item.metadata["help"],
+                "default": item.default,
+            }
+            | item.metadata["rule"]
+            for item in fields(Settings)
+        },
+    }
+
+
+def secret_names() -> frozenset[str]:
+    """Return the settings whose value is never shown."""
+    return frozenset(item.name for item in fields(Settings) if item.metadata["secret"])
+
+
+@cache
+def shipped_artifacts() -> Path:
+    """Find the data folders: inside the installed package, else beside it in a checkout (docs/adr/0001)."""
+    package = Path(__file__).parent
+    packed = package / "_data"
+    return packed if packed.is_dir() else package.parent
+
+
+def _from_file(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        with path.open("rb") as handle:
+            return tomllib.load(handle)
+    except OSError as error:
+        raise SettingsError("settings", f"{path} cannot be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError("settings", f"{path} is not TOML: {error}.") from error
+
+
+def _from_environment(environ: Mapping[str, str]) -> list[tuple[str, dict[str, Any]]]:
+    defaults = {item.name: item.default for item in fields(Settings)}
+    layers: list[tuple[str, dict[str, Any]]] = []
+    for variable, text in environ.items():
+        if variable.startswith(PREFIX) and variable != FILE_VARIABLE:
+            name = variable.removeprefix(PREFIX).lower()
+            layers.append((f"environment variable {variable}", {name: _parse(text, defaults.get(name))}))
+    return layers
+
+
+def _parse(text: str, default: Any) -> Any:
+    """Read a value from an environment variable; one that cannot be read stays text, for the schema to refuse."""
+    if isinstance(default, bool):
+        return _BOOLEANS.get(text.lower(), text)
+    if isinstance(default, int | float):
+        try:
+            return type(default)(text)
+        except ValueError:
+            return text
+    return text
+
+
+def _check_name(name: str, source: str) -> None:
+    if name not in (known := [item.name for item in fields(Settings)]):
+        near = get_close_matches(name, known, n=1)
+        advice = f"Did you mean {near[0]}?" if near else "docs/settings.md lists all settings."
+        raise SettingsError(name, f"there is no such setting ({source}). {advice}")
+
+
+def _check_values(values: Mapping[str, Any], sources: Mapping[str, str]) -> None:
+    from jsonschema import Draft202012Validator  # noqa: PLC0415  # 0.1 s of import, not needed for the defaults
+
+    for name, value in values.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise SettingsError(name, f"{value} is refused ({sources[name]}). Give a finite number.")
+    for error in Draft202012Validator(settings_schema()).iter_errors(dict(values)):
+        name = str(error.absolute_path[0])
+        found = "the value" if name in secret_names() else repr(values[name])
+        allowed = {key: rule for key, rule in dict(error.schema).items() if key not in ("description", "default")}
+        rule = ", ".join(f"{key} {value}" for key, value in allowed.items())
+        raise SettingsError(name, f"{found} is refused ({sources[name]}). Allowed: {rule}.")
+
+
+def _check_together(settings: Settings, sources: Mapping[str, str]) -> None:
+    if not _is_loopback(settings.host):
+        raise SettingsError(
+            "host",
+            f"{settings.host!r} is not a loopback address ({sources['host']}). Development mode checks nobody's identity, "
+            "so it listens on 127.0.0.1, ::1 or localhost only.",
+        )
+    if settings.default_count > settings.max_count:
+        raise SettingsError("default_count", f"{settings.default_count} is more than max_count, {settings.max_count}.")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _create_secret(path: Path) -> None:
+    """Make a file with 32 random bytes, readable by its owner only; leave an existing one alone."""
+    if path.exists():
+        return
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as handle:
+        handle.write(secrets.token_hex(32) + "\n")
+    with suppress(FileExistsError):  # another process was first: its key counts
+        path.hardlink_to(draft)
+    draft.unlink()

@@ -137,9 +137,12 @@ def _equivalent_values(left: Any, right: Any) -> bool:
 
 def _equivalent_numbers(left: Decimal, right: Decimal) -> bool:
     """Compare at the precision of the less precise one, trailing zeros left out."""
-    places = [int(number.normalize().as_tuple().exponent) for number in (left, right)]
-    unit = Decimal(1).scaleb(min(0, max(places)))
-    return left.quantize(unit) == right.quantize(unit)
+    try:
+        places = [int(number.normalize().as_tuple().exponent) for number in (left, right)]
+        unit = Decimal(1).scaleb(min(0, max(places)))
+        return left.quantize(unit) == right.quantize(unit)
+    except ArithmeticError:  # more digits than a context holds
+        return left == right
 
 
 def compare_items(left: Node, right: Node) -> int | None:

@@ -10,9 +10,8 @@ from fhir_server.fhirpath.evaluation import DEFAULT_BUDGET, Evaluation, Nodes, R
 from fhir_server.fhirpath.functions.function import HostFunction
 from fhir_server.fhirpath.node import Node, plain, resource_node
 from fhir_server.fhirpath.parser import parse
-from fhir_server.fhirpath.r4_names import CHOICE_NAMES
 from fhir_server.fhirpath.tree import Member, Tree
-from fhir_server.fhirpath.types import NamedTypes, TypeModel, check_type
+from fhir_server.fhirpath.types import NamedTypes, TypeModel, check_type, choice_keys
 from fhir_server.model.clock import Clock, SystemClock
 from fhir_server.model.resource import Resource
 
@@ -126,7 +125,7 @@ def owner_and_name(text: str, *, types: TypeModel | None = None) -> tuple[Expres
 def _direct_path(tree: Tree) -> Callable[[Resource], list[Any]] | None:
     """Return a walk over bare JSON for a path of plain elements (`Patient.name.given`), which needs no items."""
     names: list[str] = []
-    while isinstance(tree, Member) and tree.source is not None and tree.name not in CHOICE_NAMES:
+    while isinstance(tree, Member) and tree.source is not None:
         names.append(tree.name)
         tree = tree.source
     if not isinstance(tree, Member) or tree.source is not None or not names or not tree.name[:1].isupper():
@@ -134,16 +133,20 @@ def _direct_path(tree: Tree) -> Callable[[Resource], list[Any]] | None:
     type_ = check_type(tree.name, tree.name)
     if type_ in ("Resource", "DomainResource"):
         return None
-    path = tuple(reversed(names))
+    path = tuple((name, choice_keys(name)) for name in reversed(names))
 
     def walk(resource: Resource) -> list[Any]:
         if resource.get("resourceType") != type_:
             return []
         found: list[Any] = [resource]
-        for name in path:
+        for name, choices in path:
             below: list[Any] = []
             for element in found:
-                value = element.get(name) if type(element) is dict else None
+                if type(element) is not dict:
+                    continue
+                value = element.get(name)
+                if value is None and choices and f"_{name}" not in element:
+                    value = next((element[key] for key in element if key in choices), None)
                 if type(value) is list:
                     below += value
                 elif value is not None:

@@ -22,7 +22,7 @@ _TOKENS: Final = re.compile(
       |(?P<variable>%(?:[A-Za-z_][A-Za-z0-9_-]*|`(?:[^`\\]|\\.)*`|'(?:[^'\\]|\\.)*'))
       |(?P<special>\$(?:this|index|total)\b)
       |(?P<symbol><=|>=|!=|!~|[()\[\]{}.,+\-*/&|=~<>])""",
-    re.VERBOSE | re.DOTALL,
+    re.VERBOSE | re.DOTALL | re.ASCII,
 )
 _ESCAPE: Final = re.compile(r"\\(u[0-9A-Fa-f]{4}|.)", re.DOTALL)
 _PLAIN_ESCAPES: Final = {

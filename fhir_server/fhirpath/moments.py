@@ -18,12 +18,14 @@ MomentKind = Literal["date", "dateTime", "time"]
 
 _DATE: Final = re.compile(
     r"(\d{4})(?:-(0[1-9]|1[0-2])(?:-(0[1-9]|[12]\d|3[01]))?)?"
-    r"(T(?:([01]\d|2[0-3])(?::([0-5]\d)(?::([0-5]\d|60)(\.\d+)?)?)?(Z|[+-]\d\d:\d\d)?)?)?"
+    r"(T(?:([01]\d|2[0-3])(?::([0-5]\d)(?::([0-5]\d|60)(\.\d+)?)?)?(Z|[+-]\d\d:\d\d)?)?)?",
+    re.ASCII,
 )
-_TIME: Final = re.compile(r"T?([01]\d|2[0-3])(?::([0-5]\d)(?::([0-5]\d|60)(\.\d+)?)?)?")
+_TIME: Final = re.compile(r"T?([01]\d|2[0-3])(?::([0-5]\d)(?::([0-5]\d|60)(\.\d+)?)?)?", re.ASCII)
 _TO_DAY: Final = 3
 _TO_MINUTE: Final = 5
-_MONTHS: Final = 12
+_FARTHEST: Final = 10**15
+"""No duration that stays within the calendar is a larger number, milliseconds included."""
 _STEP: Final = {"week": 7 * 86_400, "day": 86_400, "hour": 3600, "minute": 60, "second": 1}
 _LEVEL: Final = {"year": 1, "month": 2, "week": 3, "day": 3, "hour": 4, "minute": 5, "second": 6, "millisecond": 6}
 
@@ -116,6 +118,8 @@ def shift(moment: Moment, quantity: Quantity, sign: int) -> Moment:
     unit = quantity.calendar
     if not unit or (moment.kind == "time" and _LEVEL[unit] <= _TO_DAY):
         raise FhirPathError(f"FHIRPath: {quantity} cannot be added to the {moment.kind} {moment}: it is no duration.")
+    if quantity.value.copy_abs() > _FARTHEST:
+        raise FhirPathError(f"FHIRPath: {moment} and {quantity} leave the years 1 to 9999.")
     amount = quantity.value * sign
     try:
         return _shifted_time(moment, amount, unit) if moment.kind == "time" else _shifted(moment, amount, unit)

@@ -1,7 +1,7 @@
 """The binary operators and the unary ones (FHIRPath N1, section Operations)."""
 
 from collections.abc import Callable
-from decimal import Decimal, DivisionByZero, InvalidOperation
+from decimal import Decimal
 from typing import Any, Final
 
 from fhir_server.fhirpath.equality import compare_items, distinct, equal, equal_items, equivalent, scalar
@@ -93,7 +93,7 @@ def _arithmetic(name: str, compute: Callable[[Any, Any], Any]) -> Operator:
             return []
         try:
             value = compute(_operand(mine), _operand(other))
-        except (DivisionByZero, InvalidOperation, ZeroDivisionError):
+        except ArithmeticError:  # a division by zero, or a number out of all bounds
             return []
         except TypeError as error:
             raise evaluation.refuse(
@@ -255,10 +255,10 @@ def negative(operand: Step) -> Step:
             return []
         value = scalar(node)
         if isinstance(value, Quantity):
-            return result(Quantity(-value.value, value.unit))
+            return result(Quantity(value.value.copy_negate(), value.unit))
         if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
             raise evaluation.refuse("unary '-' takes a number.")
-        return result(-value)
+        return result(value.copy_negate() if isinstance(value, Decimal) else -value)
 
     return step
 

@@ -67,7 +67,12 @@ class Regex:
         return self.pattern.search(self._check(text)) is not None
 
     def replaced(self, text: str, substitution: str) -> str:
-        """Replace each match; `$1` stands for a group. Raises TooCostly, and FhirPathError on an unknown group."""
+        """Replace each match; `$1` stands for a group, and an empty pattern changes nothing.
+
+        Raises TooCostly, and FhirPathError on an unknown group.
+        """
+        if not self.pattern.pattern:
+            return text
         template = _GROUP_REFERENCE.sub(r"\\g<\1>", substitution.replace("\\", "\\\\"))
         try:
             return self.pattern.sub(template, self._check(text))
@@ -188,18 +193,21 @@ def _literal(atom: Atom) -> str | None:
 
 def _check_rounds(group: Atom, pattern: str) -> None:
     """Refuse a repeated group whose rounds can be divided in more than one way."""
-    for branch in group.branches:
-        if not any(_varies(atom) for atom in branch) and len(group.branches) == 1:
-            continue
-        if len(group.branches) > 1 and all(len(b) == 1 and not _varies(b[0]) for b in group.branches):
-            continue
+    fixed = not any(_varies(atom) for branch in group.branches for atom in branch)
+    if fixed and len(group.branches) == 1:
+        return
+    short = fixed and all(len(branch) == 1 for branch in group.branches)
+    for place, branch in enumerate(group.branches):
+        others = [atom for other in group.branches[:place] + group.branches[place + 1 :] for atom in other]
         letter = _literal(branch[0]) if branch and branch[0].most == 1 else None
-        rest = [atom for other in group.branches for atom in (other[1:] if other is branch else other)]
-        if letter is None or any(atom.eats(letter) for atom in rest):
-            raise FhirPathError(
-                f"The pattern {pattern!r} repeats a group that repeats inside, which can take for ever. Let each round "
-                "begin with a character of its own."
-            )
+        if letter is not None and not any(atom.eats(letter) for atom in (*others, *branch[1:])):
+            continue
+        if short and letter is None and all(_literal(atom) is not None for atom in others):
+            continue  # a class beside letters of its own, each of which was or will be checked against it
+        raise FhirPathError(
+            f"The pattern {pattern!r} repeats a group that repeats inside or offers a choice, which can take for ever. "
+            "Let each round begin with a character of its own."
+        )
 
 
 def _varies(atom: Atom) -> bool:

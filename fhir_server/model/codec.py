@@ -6,7 +6,7 @@ value, and nesting deeper than `MAX_DEPTH`. See docs/adr/0002 for why a C codec 
 """
 
 import json
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
@@ -16,6 +16,9 @@ from fhir_server.model.resource import Resource
 
 MAX_DEPTH = 100
 """Levels of objects and arrays in one document; R4 resources stay below 30."""
+
+_ONE_BRACKET = bytes.maketrans(b"[]", b"{}")
+_NO_BRACKETS = bytes(code for code in range(256) if code not in b"[]{}")
 
 
 class Literal(Decimal):
@@ -53,6 +56,8 @@ def decode(raw: bytes) -> Any:
         raise Malformed("The body is not UTF-8. FHIR JSON is always UTF-8: encode it so.", key="not-utf-8") from error
     except RecursionError as error:
         raise Malformed(f"The body nests deeper than {MAX_DEPTH} levels.", key="too-deep") from error
+    except InvalidOperation as error:
+        raise Malformed("A number in the body has an exponent that no computer can hold.", key="not-json") from error
     except msgspec.DecodeError as error:
         raise _explained(raw, error) from error
     encoded = _encoder.encode(value)
@@ -60,7 +65,7 @@ def decode(raw: bytes) -> Any:
         _check_escapes(raw)
     elif raw.count(b'"') != encoded.count(b'"'):  # without escapes, a member that was dropped takes its quotes along
         _check_duplicates(raw)
-    if encoded.count(b"{") + encoded.count(b"[") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
+    if encoded.count(b"{") + encoded.count(b"[") > MAX_DEPTH and _is_too_deep(value, encoded):
         raise Malformed(f"The body nests deeper than {MAX_DEPTH} levels.", key="too-deep")
     return value
 
@@ -118,14 +123,22 @@ def _check_duplicates(raw: bytes) -> None:
         raise Malformed(f"The body is not JSON: {error}.", key="not-json") from error
 
 
+def _is_too_deep(value: Any, encoded: bytes) -> bool:
+    """Tell whether a value nests deeper than allowed; without escapes, by its brackets alone, level by level."""
+    if b"\\" in encoded:
+        return _depth(value) > MAX_DEPTH
+    brackets = b"".join(encoded.split(b'"')[::2]).translate(_ONE_BRACKET, _NO_BRACKETS)  # every other part is a string
+    for _ in range(MAX_DEPTH):
+        brackets = brackets.replace(b"{}", b"")
+        if not brackets:
+            return False
+    return True
+
+
 def _depth(value: Any) -> int:
+    """Count the levels of objects and arrays; empty ones count too."""
     deepest, level = 0, [value]
-    while level:
+    while level := [item for item in level if isinstance(item, (dict, list))]:
         deepest += 1
-        level = [
-            child
-            for item in level
-            if isinstance(item, (dict, list))
-            for child in (item.values() if isinstance(item, dict) else item)
-        ]
-    return deepest - 1
+        level = [child for item in level for child in (item.values() if isinstance(item, dict) else item)]
+    return deepest

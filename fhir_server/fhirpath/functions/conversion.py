@@ -12,13 +12,15 @@ from fhir_server.fhirpath.moments import Moment, moment_of
 from fhir_server.fhirpath.operators import result
 from fhir_server.fhirpath.quantities import UNIT_WORDS, Quantity
 
-_INTEGER: Final = re.compile(r"[+-]?\d{1,10}")
-_DECIMAL: Final = re.compile(r"[+-]?\d{1,40}(?:\.\d{1,40})?")
+_INTEGER: Final = re.compile(r"[+-]?\d{1,10}", re.ASCII)
+_DECIMAL: Final = re.compile(r"[+-]?\d{1,40}(?:\.\d{1,40})?", re.ASCII)
 _QUANTITY: Final = re.compile(r"(?P<value>[+-]?\d{1,40}(?:\.\d{1,40})?)\s*(?:'(?P<unit>[^']+)'|(?P<word>[a-z]+))?")
 _TRUE: Final = frozenset({"true", "t", "yes", "y", "1", "1.0"})
 _FALSE: Final = frozenset({"false", "f", "no", "n", "0", "0.0"})
 _INTEGER_LIMIT: Final = 2**31
 _DAY_PARTS: Final = 3
+_PLAIN_DIGITS: Final = 100
+"""A decimal that is longer when it is written out keeps its exponent: `1e999999999` must not become a gigabyte."""
 
 
 def _to_integer(value: Any) -> int | None:
@@ -43,7 +45,7 @@ def to_text(value: Any) -> str | None:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Decimal):
-        return f"{value:f}"
+        return f"{value:f}" if abs(value.adjusted()) < _PLAIN_DIGITS else str(value)
     return str(value) if isinstance(value, (str, int, Moment, Quantity)) else None
 
 
@@ -51,7 +53,7 @@ def _to_boolean(value: Any) -> bool | None:
     if isinstance(value, bool):
         return value
     if isinstance(value, (int, Decimal)):
-        return {0: False, 1: True}.get(int(value)) if value == int(value) else None
+        return True if value == 1 else False if value == 0 else None
     if isinstance(value, str):
         lower = value.lower()
         return True if lower in _TRUE else False if lower in _FALSE else None

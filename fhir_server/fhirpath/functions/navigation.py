@@ -14,6 +14,8 @@ from fhir_server.fhirpath.types import TypeModel, choice_of, items_of
 from fhir_server.model.clock import render_instant
 from fhir_server.model.reference import parse_reference
 
+_OF_EVERY_ELEMENT: Final = {"extension": "Extension"}
+
 
 def children_of(node: Node, types: TypeModel) -> Iterator[Node]:
     """Yield the elements directly below an item; below a primitive its id and extensions."""
@@ -26,7 +28,8 @@ def children_of(node: Node, types: TypeModel) -> Iterator[Node]:
         if member == "resourceType" or (key != member and key in members):
             continue
         name, type_ = choice_of(key) or (key, "")
-        for item in items_of(holder, name, key, type_ or types.child(node.type, name)):
+        type_ = type_ or _OF_EVERY_ELEMENT.get(name) or types.child(node.type, name)
+        for item in items_of(holder, name, key, type_):
             item.parent = node
             yield item
 

@@ -1,6 +1,7 @@
 """What callers rely on beyond values: places, variables, resolvers, lent functions, bounds, immutability."""
 
 from copy import deepcopy
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -166,7 +167,18 @@ def test_extension_only_items_are_items_without_value(resources: dict[str, Any])
 
 
 def test_direct_paths_and_items_agree(resources: dict[str, Any]) -> None:
-    for text in ("Patient.name.given", "Patient.id", "Patient.contained.id", "Patient.name.family.x", "Task.status"):
+    for text in (
+        "Patient.name.given",
+        "Patient.id",
+        "Patient.contained.id",
+        "Patient.name.family.x",
+        "Task.status",
+        "Patient.deceased",
+        "Observation.value.unit",
+        "Observation.component.value",
+        "Patient.birthDate",
+        "Patient.address.line",
+    ):
         compiled = compile_expression(text)
         for resource in resources.values():
             slow = [node.value for node in compiled.nodes(resource) if node.value is not None]
@@ -192,3 +204,27 @@ def test_an_error_names_the_context() -> None:
 def test_items_show_themselves() -> None:
     assert repr(resource_node({"resourceType": "Task"})) == "Node({'resourceType': 'Task'}, 'Task', 'Task')"
     assert repr(compile_expression("Task.id")) == "Expression('Task.id')"
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("value.toString()", ["1E+999999999"]),
+        ("value.toBoolean()", []),
+        ("value * value", []),
+        ("value ~ 1", [False]),
+        ("value div 3", []),
+        ("value > 1", [True]),
+        ("value.convertsToInteger()", [False]),
+        ("value = value", [True]),
+    ],
+)
+def test_a_number_out_of_all_bounds_costs_nothing(expression: str, expected: list[Any]) -> None:
+    resource = {"resourceType": "Observation", "valueDecimal": Decimal("1e999999999")}
+    assert compile_expression(expression).evaluate(resource) == expected
+
+
+def test_a_duration_out_of_all_bounds_is_refused() -> None:
+    resource = {"resourceType": "Observation", "valueQuantity": {"value": Decimal("1e999999999"), "code": "d"}}
+    with pytest.raises(FhirPathError, match="1 to 9999"):
+        compile_expression("@2026-01-01 + value").evaluate(resource)

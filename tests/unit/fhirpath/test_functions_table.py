@@ -8,7 +8,7 @@ import pytest
 from fhir_server.fhirpath import compile_expression
 
 T, F, NONE = [True], [False], []
-P, O, Q = "patient", "observation", "questionnaire"
+P, OB, Q = "patient", "observation", "questionnaire"
 
 ROWS: list[tuple[str, str, list[Any]]] = [
     # paths
@@ -16,8 +16,8 @@ ROWS: list[tuple[str, str, list[Any]]] = [
     (P, "`Patient`.name.`given`[2]", ["Mimi"]), (P, "Patient.name[1].given", ["Mimi"]), (P, "name[9].given", NONE), (P, "name.given[{}]", NONE),
     (P, "Observation.status", NONE), (P, "Resource.id", ["p1"]), (P, "DomainResource.id", ["p1"]), (P, "name.nothing.at.all", NONE),
     (P, "address.line", ["Dorp 1"]), (P, "address.line.count()", [2]), (P, "birthDate.id", ["b1"]), (P, "gender.extension", NONE),
-    (P, "deceased", F), (P, "Patient.deceased.exists()", T), (O, "Observation.value.unit", ["kg"]), (O, "Observation.value.value", [Decimal("72.50")]),
-    (O, "effective", ["2026-03-01T10:30:00+01:00"]), (O, "component.value", [3, "x"]), (P, "birthDate.extension.value", ["1974-12-25T14:35:45-05:00"]),
+    (P, "deceased", F), (P, "Patient.deceased.exists()", T), (OB, "Observation.value.unit", ["kg"]), (OB, "Observation.value.value", [Decimal("72.50")]),
+    (OB, "effective", ["2026-03-01T10:30:00+01:00"]), (OB, "component.value", [3, "x"]), (P, "birthDate.extension.value", ["1974-12-25T14:35:45-05:00"]),
     (P, "$this.id", ["p1"]), (P, "%resource.id | %context.id | %rootResource.id", ["p1"]), (P, "name.where($index = 1).use", ["usual"]),
     (P, "name.select(given.first() & ' ' & use)", ["Mia official", "Mimi usual", "Mia maiden"]),
     # existence
@@ -36,13 +36,13 @@ ROWS: list[tuple[str, str, list[Any]]] = [
     (P, "iif(active, 'yes', 'no')", ["yes"]), (P, "iif(photo.exists(), 'yes', 'no')", ["no"]), (P, "iif(photo, 'yes')", NONE), (P, "name.iif(empty(), true, count())", [3]),
     (P, "name.trace('n', given).use[0]", ["official"]),
     # types
-    (O, "value is Quantity", T), (O, "value.is(Period)", F), (O, "value.as(Quantity).unit", ["kg"]), (O, "(value as string)", NONE), (O, "component.value.ofType(integer)", [3]),
-    (O, "component.value.ofType(FHIR.string)", ["x"]), (O, "component.value as string", ["x"]), (O, "component.value.ofType(Integer)", [3]), (O, "value is System.Quantity", F),
+    (OB, "value is Quantity", T), (OB, "value.is(Period)", F), (OB, "value.as(Quantity).unit", ["kg"]), (OB, "(value as string)", NONE), (OB, "component.value.ofType(integer)", [3]),
+    (OB, "component.value.ofType(FHIR.string)", ["x"]), (OB, "component.value as string", ["x"]), (OB, "component.value.ofType(Integer)", [3]), (OB, "value is System.Quantity", F),
     (P, "$this is Patient", T), (P, "$this is DomainResource", T), (P, "$this is Resource", T), (P, "$this is Observation", F), (P, "contained.ofType(Organization).name", ["Buurthuis"]),
     (P, "contained.as(Practitioner).id", ["d1"]), (P, "deceased is boolean", T), (P, "deceased is Boolean", T), (P, "deceased is System.Boolean", F), (P, "birthDate is date", T),
     (P, "name.first() is HumanName", T), (P, "name.first() is Address", F), (P, "name.first() is Element", T), (P, "telecom.first() is ContactPoint", T), (P, "extension.first() is Extension", T),
-    (P, "meta is Meta", T), (P, "active is boolean", T), (P, "telecom.rank.first() is positiveInt", T), (P, "telecom.rank.first() is string", F), (O, "valueQuantity.value is decimal", T),
-    (O, "issued is instant", T), (O, "effective is dateTime", T), (P, "extension.value is CodeableConcept", T), (P, "extension.value is Quantity", F),
+    (P, "meta is Meta", T), (P, "active is boolean", T), (P, "telecom.rank.first() is positiveInt", T), (P, "telecom.rank.first() is string", F), (OB, "valueQuantity.value is decimal", T),
+    (OB, "issued is instant", T), (OB, "effective is dateTime", T), (P, "extension.value is CodeableConcept", T), (P, "extension.value is Quantity", F),
     # subsetting and combining
     (P, "name.given.first()", ["Mia"]), (P, "name.given.last()", ["Roos"]), (P, "name.given.tail()", ["Roos", "Mimi", "Mia", "Roos"]), (P, "name.given.skip(3)", ["Mia", "Roos"]),
     (P, "name.given.take(2)", ["Mia", "Roos"]), (P, "name.given.take(0)", NONE), (P, "name.given.skip(-1).count()", [5]), (P, "name.given.take(-1)", NONE), (P, "gender.single()", ["female"]),
@@ -64,19 +64,20 @@ ROWS: list[tuple[str, str, list[Any]]] = [
     (P, "'ab'.toChars()", ["a", "b"]), (P, "'abc'.matches('b')", T), (P, "'abc'.matches('^b$')", F), (P, "'a\\nb'.matches('a.b')", T), (P, "gender.matches({})", NONE),
     (P, "'a1b22'.replaceMatches('[0-9]+', '#')", ["a#b#"]), (P, "'jan-piet'.replaceMatches('([a-z]+)-([a-z]+)', '$2 $1')", ["piet jan"]), (P, "photo.startsWith('a')", NONE),
     (P, "name.given.where(substring($this.length() - 2) = 'os')", ["Roos", "Roos"]), (P, "gender.matches('^' & gender & '$')", T),
+    (P, "'abc'.replaceMatches('', 'x')", ["abc"]), (P, "'12345'.substring(2, 1)", ["3"]), (P, "{}.endsWith('')", NONE),
     # navigation
     (P, "name[0].children().count()", [5]), (P, "telecom.children().where($this is string).count()", [4]), (Q, "descendants().linkId.count()", [5]), (Q, "descendants().where(type = 'boolean').linkId", ["1.2.1"]),
-    (P, "birthDate.children().count()", [2]), (P, "gender.children()", NONE), (O, "descendants().where(code = 'w').system", ["http://x.example"]),
+    (P, "birthDate.children().count()", [2]), (P, "gender.children()", NONE), (OB, "descendants().where(code = 'w').system", ["http://x.example"]),
     # FHIR
     (P, "birthDate.extension('http://x.example/time').value", ["1974-12-25T14:35:45-05:00"]), (P, "extension('http://x.example/religion').value.text", ["none"]), (P, "extension('http://x.example/other')", NONE),
     (P, "birthDate.hasValue()", T), (P, "address.line[1].hasValue()", F), (P, "name.hasValue()", F), (P, "photo.hasValue()", F), (P, "birthDate.getValue()", ["1974-12-25"]), (P, "name[0].getValue()", NONE),
     (P, "address.line[1].extension.value", ["unknown"]), (P, "managingOrganization.resolve().name", ["Buurthuis"]), (P, "generalPractitioner.where(resolve() is Practitioner).reference", ["#d1"]),
     (P, "generalPractitioner.where(resolve() is Practitioner).count()", [2]), (P, "generalPractitioner.where(resolve() is Organization).reference", ["Organization/7"]),
-    (P, "generalPractitioner.where(resolve() is PractitionerRole).count()", [1]), (O, "subject.where(resolve() is Patient).reference", ["Patient/p1"]), (O, "subject.resolve().id", ["p1"]),
+    (P, "generalPractitioner.where(resolve() is PractitionerRole).count()", [1]), (OB, "subject.where(resolve() is Patient).reference", ["Patient/p1"]), (OB, "subject.resolve().id", ["p1"]),
     (P, "generalPractitioner.resolve().count()", [4]), (P, "today() > birthDate", T), (P, "now() > birthDate", T), (P, "birthDate + 18 years < today()", T),
     (P, "birthDate < @1974-12-26", T), (P, "birthDate = @1974-12-25", T), (P, "birthDate > @1974", NONE), (P, "name[0].period.start > name[2].period.start", T),
-    (O, "issued > effective", T), (O, "effective = @2026-03-01T09:30:00Z", T), (O, "value > 70 'kg'", T), (O, "value > 70 'g'", NONE), (O, "value = 72.5 'kg'", T),
-    (O, "value >= referenceRange.low and value <= referenceRange.high", T), (O, "value ~ 72.5 'kg'", T), (O, "value = value", T), (O, "code = component.first().code", F),
+    (OB, "issued > effective", T), (OB, "effective = @2026-03-01T09:30:00Z", T), (OB, "value > 70 'kg'", T), (OB, "value > 70 'g'", NONE), (OB, "value = 72.5 'kg'", T),
+    (OB, "value >= referenceRange.low and value <= referenceRange.high", T), (OB, "value ~ 72.5 'kg'", T), (OB, "value = value", T), (OB, "code = component.first().code", F),
 ]  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from fhir_server.model.errors import TooCostly
     [
         "(a+)*", "(a*)*b", "(a+)+$", "(a|aa)+$", "(a|a?)+", "([a-z]+)*", "(.*)*", "((ab)*)*", "(a[a-z]*)*b", "(x+x+)+y",
         "(?:a{1,20})*", "(a?){30,}", "(-[a-z-]+)*", r"(\w+\s?)*$", "(a|b|ab)*c", "(.+,)*",
+        "(.|a)*b", "(.|.)*b", "(a|a)*b", "((a)|a)*b", "(ab|a)*c", "(a|)*b", r"(\w|a)*b", "([ab]|[bc])*d",
     ],
 )  # fmt: skip
 def test_a_pattern_that_could_take_for_ever_is_refused(pattern: str) -> None:

@@ -3,10 +3,15 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from fhir_server.model.resource import Resource, type_and_id
-from fhir_server.workflow.codes import Actor
+from fhir_server.model.resource import Resource, profiles, type_and_id
+from fhir_server.workflow.codes import FOLLOW_UP_PROFILE, Actor
 from fhir_server.workflow.links import Links
 from fhir_server.workflow.party import Party
+
+
+def is_follow_up(task: Resource) -> bool:
+    """Tell whether a Task asks again how things went; it is no part of the referral itself."""
+    return FOLLOW_UP_PROFILE in profiles(task)
 
 
 @dataclass(frozen=True)
@@ -74,19 +79,20 @@ class Case:
         return frozenset(found)
 
     @property
+    def request_key(self) -> str:
+        """The key of the ServiceRequest of a Task (its focus, else what it is based on), "" when it has none."""
+        keys = (self.links.key(one) for one in (self.after.get("focus"), *self.after.get("basedOn", ())))
+        return next((key for key in keys if key.startswith("ServiceRequest/")), "")
+
+    @property
     def subject(self) -> str:
         """The key of the person whom it is about."""
         return self.links.key(self.after.get("for" if self.after["resourceType"] == "Task" else "subject"))
 
     @cached_property
     def request(self) -> Resource | None:
-        """The ServiceRequest of a Task (its focus, else what it is based on), None when it is not here."""
-        if self.after["resourceType"] != "Task":
-            return self.after
-        for reference in (self.after.get("focus"), *self.after.get("basedOn", ())):
-            if self.links.key(reference).startswith("ServiceRequest/"):
-                return self.links.follow(reference)
-        return None
+        """The ServiceRequest of a Task as it is now, None when it is not here."""
+        return self.links.get(self.request_key) if self.request_key else None
 
     def _is_person(self, judged: Resource) -> bool:
         subject = self.links.key(judged.get("for" if judged["resourceType"] == "Task" else "subject"))

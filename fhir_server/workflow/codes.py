@@ -17,21 +17,23 @@ STATUS_REASON: Final = f"{CANONICAL}/CodeSystem/status-reason"
 CONSENT_REVOKED: Final = "consent-revoked"
 WITHDRAWN: Final = "referral-withdrawn"
 ON_HOLD: Final = "referral-on-hold"
+WHOLE_STOPPED: Final = "subtask-parent-cancelled"
 STATUS_REASONS: Final = {
-    "at-capacity": "At capacity",
+    "at-capacity": "No capacity",
     "waitlist": "Waiting list",
-    "not-eligible-age": "Age not eligible",
-    "not-eligible-area": "Area not eligible",
-    "not-eligible-other": "Not eligible for another reason",
+    "not-eligible-age": "Age outside the target group",
+    "not-eligible-area": "Outside the service area",
+    "not-eligible-other": "Other condition not met",
     "wrong-service": "Wrong service",
     "patient-declined": "Person declined",
-    "patient-unreachable": "Person could not be reached",
+    "patient-unreachable": "Person not reached",
     "duplicate": "Duplicate",
-    "insufficient-information": "Insufficient information",
-    CONSENT_REVOKED: "Consent revoked",
+    "insufficient-information": "Not enough information",
+    CONSENT_REVOKED: "Consent withdrawn",
     WITHDRAWN: "Referral withdrawn",
     ON_HOLD: "Referral on hold",
-    "other": "Other",
+    WHOLE_STOPPED: "Main task stopped",
+    "other": "Other reason",
 }
 """Code → English display of the CodeSystem of coded reasons (domain rule 2)."""
 
@@ -40,7 +42,7 @@ CONTACT_POINT: Final = "contact-point"
 TASK_PARAMETER: Final = f"{CANONICAL}/CodeSystem/task-parameter"
 SERVICE_PARAMETER: Final = "healthcare-service"
 """Code of the Task.input that names the chosen HealthcareService (Task.owner is the organisation behind it)."""
-NIS_CODE: Final = f"{CANONICAL}/NamingSystem/nis-code"
+NIS_CODE: Final = f"{CANONICAL}/NamingSystem/nis"
 """System of Belgian municipality codes (five digits) on Location.identifier and in an extension of an address."""
 FULFILL: Final = {"system": "http://hl7.org/fhir/CodeSystem/task-code", "code": "fulfill"}
 CONSENT_SCOPE: Final = "http://terminology.hl7.org/CodeSystem/consentscope"

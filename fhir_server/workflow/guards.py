@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 
 from fhir_server.model.issue import Issue
-from fhir_server.model.resource import Resource, profiles
-from fhir_server.workflow.case import Case
-from fhir_server.workflow.codes import FOLLOW_UP_PROFILE
+from fhir_server.model.resource import Resource
+from fhir_server.workflow.case import Case, is_follow_up
 from fhir_server.workflow.keys import refusal, sentence, violation
 from fhir_server.workflow.party import Party
 
@@ -99,8 +98,8 @@ def _require_own_request(case: Case) -> None:
     if request is None or "operator" in case.principal.roles:
         return
     senders = case.links.organizations(request.get("requester"))
-    if FOLLOW_UP_PROFILE in profiles(case.after):
-        tasks = case.links.referring("Task", "focus", f"ServiceRequest/{request['id']}")
+    if is_follow_up(case.after):
+        tasks = case.links.tasks_of(case.request_key)
         senders = senders.union(*(case.links.organizations(task.get("owner")) for task in tasks))
     if case.acting_for not in senders:
         text = (

@@ -1,6 +1,6 @@
 """How the rules follow references: one spelling for each target, and the organisations that stand behind it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from fhir_server.model.reference import parse_reference
@@ -35,22 +35,25 @@ def codings(*concepts: Any) -> Iterator[tuple[str, str]]:
 class Links:
     """The record around one change. Answers are remembered: a review sees one state of the record."""
 
-    def __init__(self, related: Related, own_base: str = "") -> None:
+    def __init__(self, related: Related, own_base: str, governs: Callable[[Resource], bool]) -> None:
         self._related = related
+        self._governs = governs
         self._own_base = own_base
         self._resources: dict[str, Resource | None] = {}
         self._referring: dict[tuple[str, str, str], Sequence[Resource]] = {}
 
     def key(self, reference: Any) -> str:
-        """Return `Type/id` of a Reference, its text when it is no such reference, `system|value` of a logical one.
+        """Return `Type/id` of a Reference to this server, `system|value` of a logical one, else its text without version.
 
-        An absent or empty Reference gives "".
+        An absent or empty Reference gives "". What stands on another server keeps its base, so that it is never taken
+        for the resource that has the same id here.
         """
         if not isinstance(reference, dict):
             return ""
         text = reference.get("reference")
         if isinstance(text, str):
-            return parse_reference(text, self._own_base).key
+            parsed = parse_reference(text, self._own_base)
+            return f"{parsed.base}/{parsed.key}" if parsed.kind == "absolute" else parsed.key
         identifier = reference.get("identifier")
         if isinstance(identifier, dict) and "value" in identifier:
             return f"{identifier.get('system', '')}|{identifier['value']}"
@@ -73,6 +76,18 @@ class Links:
         if asked not in self._referring:
             self._referring[asked] = self._related.referring(*asked)
         return self._referring[asked]
+
+    def tasks_of(self, request_key: str) -> tuple[Resource, ...]:
+        """Return the governed Tasks whose focus is this ServiceRequest; plain ones are nobody's business."""
+        return tuple(task for task in self.referring("Task", "focus", request_key) if self._governs(task))
+
+    def parts_of(self, task_key: str) -> tuple[Resource, ...]:
+        """Return the governed Tasks that are part of this Task."""
+        return tuple(task for task in self.referring("Task", "part-of", task_key) if self._governs(task))
+
+    def governs(self, resource: Resource) -> bool:
+        """Tell whether the rules hold for a resource."""
+        return self._governs(resource)
 
     def coded(self, resource_type: str, param: str, system: str, code: str) -> Sequence[Resource]:
         """Return current resources of a type whose token parameter is `system|code`."""

@@ -48,13 +48,13 @@ def task_consent_issues(case: Case) -> tuple[Issue, ...]:
     sent = case.status_before in ("", "draft")
     taken_up = case.status_before in ("requested", "received") and case.status in ("accepted", "in-progress")
     before = links.key(case.before.get("owner")) if case.before is not None else ""
-    if not (sent or taken_up or before != links.key(task.get("owner"))) or not _is_referral(task, links):
+    if not (sent or taken_up or before != links.key(task.get("owner"))) or not goes_out(task, links):
         return ()
     return tuple(_issues(case, case.request or {}, (addressee(task),), "Task.focus"))
 
 
-def _is_referral(task: Resource, links: Links) -> bool:
-    """A Task that asks the person something stays with the person and needs no further Consent."""
+def goes_out(task: Resource, links: Links) -> bool:
+    """Tell whether a Task goes to someone else than the person; what is asked of the person needs no Consent."""
     owner = links.key(task.get("owner"))
     return not owner or owner != links.key(task.get("for"))
 

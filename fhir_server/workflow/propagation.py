@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from fhir_server.model.resource import Resource
-from fhir_server.workflow.case import Case
+from fhir_server.workflow.case import Case, is_follow_up
 from fhir_server.workflow.codes import (
     CONSENT_REVOKED,
     ON_HOLD,
@@ -16,12 +16,13 @@ from fhir_server.workflow.codes import (
     STATUS_REASON_EXTENSION,
     STATUS_REASONS,
     TASK_ENDED,
+    WHOLE_STOPPED,
     WITHDRAWN,
 )
 from fhir_server.workflow.consent import needs_of, permits
 from fhir_server.workflow.effects import Update
 from fhir_server.workflow.links import Links
-from fhir_server.workflow.permission import addressee, allowed
+from fhir_server.workflow.permission import addressee, allowed, goes_out
 from fhir_server.workflow.subtasks import open_parts
 from fhir_server.workflow.task_lifecycle import TASK_TABLE
 
@@ -36,7 +37,7 @@ def after_request(case: Case) -> Iterator[Update]:
     """A ServiceRequest that stopped cancels its open Tasks; one on hold holds those that are being worked on."""
     if case.imported or case.status == case.status_before:
         return
-    tasks = case.links.referring("Task", "focus", case.key)
+    tasks = case.links.tasks_of(case.key)
     if case.status in REQUEST_STOPPED:
         yield from (_move(task, "cancelled", coded_reason(WITHDRAWN), case.now) for task in tasks if _is_open(task))
     elif case.status == "on-hold":
@@ -54,10 +55,10 @@ def after_task(case: Case) -> Iterator[Update]:
     if case.imported or case.status not in TASK_ENDED or case.status == case.status_before:
         return
     if case.status != "completed":
-        reason = case.after.get("statusReason") or coded_reason("other", "The Task that this was a part of has ended.")
+        reason = coded_reason(WHOLE_STOPPED, (case.after.get("statusReason") or {}).get("text", ""))
         yield from (_move(part, "cancelled", reason, case.now) for part in open_parts(case, case.key))
     request = case.request
-    if request is not None and request.get("status") in REQUEST_OPEN:
+    if request is not None and request.get("status") in REQUEST_OPEN and case.links.governs(request):
         yield from _complete(request, case.links)
 
 
@@ -71,11 +72,15 @@ def after_consent(before: Resource, governed: Iterable[Resource], links: Links, 
         if request.get("status") not in REQUEST_OPEN or not _relies_on(request, before, links):
             continue
         stopped = _lost(request, before, None, links, now)
-        for task in links.referring("Task", "focus", f"ServiceRequest/{request['id']}"):
-            if _is_open(task) and (stopped or _lost(request, before, addressee(task).keys(links), links, now)):
+        for task in links.tasks_of(f"ServiceRequest/{request['id']}"):
+            if _is_open(task) and (stopped or _out_of_reach(task, request, before, links, now)):
                 yield _move(task, "cancelled", coded_reason(CONSENT_REVOKED), now)
         if stopped:
             yield Update(_revoked(request))
+
+
+def _out_of_reach(task: Resource, request: Resource, before: Resource, links: Links, now: str) -> bool:
+    return goes_out(task, links) and _lost(request, before, addressee(task).keys(links), links, now)
 
 
 def _lost(request: Resource, before: Resource, recipient: frozenset[str] | None, links: Links, now: str) -> bool:
@@ -94,7 +99,8 @@ def _relies_on(request: Resource, consent: Resource, links: Links) -> bool:
 
 
 def _complete(request: Resource, links: Links) -> Iterator[Update]:
-    tasks = {f"Task/{task['id']}": task for task in links.referring("Task", "focus", f"ServiceRequest/{request['id']}")}
+    sent = (task for task in links.tasks_of(f"ServiceRequest/{request['id']}") if not is_follow_up(task))
+    tasks = {f"Task/{task['id']}": task for task in sent}
     whole = [
         task for task in tasks.values() if not any(links.key(parent) in tasks for parent in task.get("partOf", ()))
     ]

@@ -5,7 +5,7 @@ from typing import Final
 from fhir_server.model.clock import render_instant
 from fhir_server.model.resource import Resource
 from fhir_server.model.temporal import parse_temporal
-from fhir_server.workflow.case import Case
+from fhir_server.workflow.case import Case, is_follow_up
 from fhir_server.workflow.codes import FULFILL, SERVICE_PARAMETER, TASK_ENDED, TASK_PARAMETER, TASK_PROFILE
 from fhir_server.workflow.effects import Create
 from fhir_server.workflow.links import Links, items
@@ -38,14 +38,14 @@ def addressees(case: Case) -> tuple[Recipient, ...]:
         return ()
     if case.status_before == "active" and _performers(case.before, links) >= _performers(request, links):
         return ()
-    tasks = links.referring("Task", "focus", case.key)
+    tasks = tuple(task for task in links.tasks_of(case.key) if not is_follow_up(task))
     if case.status_before not in ("active", "on-hold"):
         return recipients(request, links, case.now) if not tasks else ()
     known: frozenset[str] = frozenset()
     standing = tasks
     if case.status_before == "active":
         known = _performers(case.before, links)
-        standing = [task for task in tasks if task.get("status") not in TASK_ENDED]
+        standing = tuple(task for task in tasks if task.get("status") not in TASK_ENDED)
     elif tasks and not request.get("performer"):
         return ()
     covered = {(links.key(task.get("owner")), links.key(service_of(task))) for task in standing}

@@ -28,7 +28,7 @@ from fhir_server.workflow.guards import (
 from fhir_server.workflow.keys import violation
 from fhir_server.workflow.links import Links
 from fhir_server.workflow.party import Party
-from fhir_server.workflow.permission import addressee, request_consent_issues, task_consent_issues
+from fhir_server.workflow.permission import addressee, goes_out, request_consent_issues, task_consent_issues
 from fhir_server.workflow.propagation import after_consent, after_request, after_task
 from fhir_server.workflow.referral import addressees, leaves, task_for
 from fhir_server.workflow.request_lifecycle import REQUEST_TABLE
@@ -77,7 +77,7 @@ class Rulebook:
         `now` is the instant of the commit. Raises Forbidden when the principal may not do this, RuleViolated with
         every broken rule otherwise.
         """
-        links = Links(related, self.own_base)
+        links = Links(related, self.own_base, self.governs)
         before, after = change.before, change.after
         standing = after if after is not None else before
         if standing is None or not (self.governs(before) or self.governs(after)):
@@ -149,8 +149,8 @@ def _to_check(case: Case, new: tuple[Recipient, ...]) -> tuple[Recipient, ...] |
     relied = [{links.key(one) for one in side.get("supportingInfo", ())} for side in (case.before, case.after)]
     if relied[0] == relied[1]:
         return new or None
-    tasks = links.referring("Task", "focus", case.key)
-    still = (addressee(task) for task in tasks if task.get("status") not in TASK_ENDED)
+    open_tasks = (task for task in links.tasks_of(case.key) if task.get("status") not in TASK_ENDED)
+    still = (addressee(task) for task in open_tasks if goes_out(task, links))
     return (*new, *(one._replace(expression="ServiceRequest.supportingInfo") for one in still))
 
 

@@ -9,8 +9,8 @@ here, so that a referrer can tell a refusal from a broken promise.
 from typing import Final
 
 from fhir_server.model.issue import Issue
-from fhir_server.workflow.case import Case
-from fhir_server.workflow.codes import STATUS_REASON, STATUS_REASONS, TASK_STATUSES, Actor
+from fhir_server.workflow.case import Case, is_follow_up
+from fhir_server.workflow.codes import REQUEST_STOPPED, STATUS_REASON, STATUS_REASONS, TASK_STATUSES, Actor
 from fhir_server.workflow.keys import sentence, violation
 from fhir_server.workflow.lifecycle import Need, Row, StateTable
 from fhir_server.workflow.links import codings
@@ -112,6 +112,8 @@ def request_issues(case: Case) -> tuple[Issue, ...]:
         return ()
     request = case.request
     if request is None or request.get("status") == "active":
+        return ()
+    if is_follow_up(case.after) and request.get("status") not in REQUEST_STOPPED:
         return ()
     text = (
         f"The ServiceRequest of this Task is {request.get('status', 'without status')}; a Task becomes {case.status} only "

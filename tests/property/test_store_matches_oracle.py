@@ -169,7 +169,7 @@ def apply(unit: UnitOfWork, world: dict[tuple[str, str], Stored], write: tuple[s
         world[kind, identity] = Stored(kind, identity, made.last_updated * 1000, entries)
 
 
-@settings(max_examples=3000, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.lists(writes, min_size=1, max_size=7), st.lists(nodes(), min_size=1, max_size=6), st.data())
 def test_a_store_finds_what_the_reference_interpreter_finds(
     changes: list[tuple[str, str, list[Entry] | None]], asked: list[Node], data: st.DataObject

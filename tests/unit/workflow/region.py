@@ -8,6 +8,7 @@ from fhir_server.model.reference import parse_reference
 from fhir_server.model.resource import Resource, type_and_id, with_server_fields
 from fhir_server.workflow.codes import CONSENT_PROFILE, REFERRAL_PROFILE, SERVICE_TYPE, TASK_PROFILE
 from fhir_server.workflow.effects import Change, Create, Emit, Update
+from fhir_server.workflow.links import codings
 from fhir_server.workflow.rules import Rulebook
 
 NOW = "2026-11-23T09:30:00.000Z"
@@ -166,8 +167,8 @@ class Region:
     def coded(self, resource_type: str, param: str, system: str, code: str) -> Sequence[Resource]:
         if param == "identifier":
             return self._all(resource_type, param, lambda one: (one.get("system"), one.get("value")) == (system, code))
-        wanted = {"system": system, "code": code}
-        return self._all(resource_type, _TOKENS[resource_type, param], lambda one: wanted in one.get("coding", ()))
+        named = _TOKENS[resource_type, param]
+        return self._all(resource_type, named, lambda concept: (system, code) in codings(concept))
 
     def _all(self, resource_type: str, element: str, holds: Any) -> list[Resource]:
         found = []

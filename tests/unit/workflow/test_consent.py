@@ -90,12 +90,18 @@ def to(*targets: str) -> list[dict[str, Any]]:
             "denies",
         ),
         ({"provision": {"type": "deny", "actor": to(WORK)}}, False, False, "denies"),
+        (
+            {"provision": {"type": "permit", "provision": [{"type": "deny", "period": {"start": "2026-11-23"}}]}},
+            False,
+            False,
+            "denies the recipient",
+        ),
     ],
 )
 def test_a_consent_permits_who_it_names_while_it_holds(
     changes: dict[str, Any], family: bool, work: bool, reason: str
 ) -> None:
-    links = Links(Region())
+    links = Links(Region(), "", bool)
     for recipient, expected in ((FAMILY, family), (WORK, work)):
         verdict = permits(consent(**changes), "Patient/erdan", frozenset({recipient}), NOW, links=links)
         assert verdict.permitted is expected
@@ -105,7 +111,7 @@ def test_a_consent_permits_who_it_names_while_it_holds(
 
 def test_a_consent_for_some_needs_covers_only_these() -> None:
     needs_food = {"type": "permit", "code": [{"coding": [{"system": "urn:needs", "code": "food"}]}]}
-    links = Links(Region())
+    links = Links(Region(), "", bool)
     for code, expected in (("food", True), ("work", False)):
         verdict = permits(
             consent(provision=needs_food),
@@ -237,7 +243,7 @@ def test_a_revoked_consent_stops_the_referral_and_its_open_tasks(end: str) -> No
     assert stopped["statusReason"]["coding"][0] == {
         "system": STATUS_REASON,
         "code": "consent-revoked",
-        "display": "Consent revoked",
+        "display": "Consent withdrawn",
     }
     assert region.record[f"Task/{first['id']}"]["status"] == "rejected"
     assert ("consent-revoked", CONSENT) in region.events
@@ -281,7 +287,7 @@ def test_a_change_that_permits_no_less_stops_nothing() -> None:
 
 
 def test_a_permission_inside_a_denial_holds_for_its_own_period_only() -> None:
-    links = Links(Region())
+    links = Links(Region(), "", bool)
     past = {"type": "permit", "actor": to(FAMILY), "period": {"end": "2026-10-01"}}
     verdict = permits(
         consent(provision={"type": "deny", "provision": [past, {"type": "permit", "actor": to(WORK)}]}),
@@ -291,3 +297,18 @@ def test_a_permission_inside_a_denial_holds_for_its_own_period_only() -> None:
         links=links,
     )
     assert not verdict.permitted
+
+
+def test_a_revoked_consent_leaves_alone_what_has_ended_or_relies_on_another() -> None:
+    other = request(id="ander", supportingInfo=[ref("Consent/tweede")])
+    ended = request(id="klaar", status="completed")
+    noted = {"url": "urn:note", "valueString": "blijft staan"}
+    region = Region(consent(id="tweede"), other, ended, request(extension=[noted]))
+    region.update(ERDAN, CONSENT, status="inactive")
+    assert [region.record[f"ServiceRequest/{one}"]["status"] for one in ("ander", "klaar", "erdan-steun")] == [
+        "active",
+        "completed",
+        "revoked",
+    ]
+    assert region.record[KEY]["extension"][0] == noted
+    assert len(region.record[KEY]["extension"]) == 2

@@ -3,10 +3,11 @@
 import pytest
 
 from fhir_server.model.resource import Resource
-from fhir_server.workflow.codes import STATUS_REASON
+from fhir_server.workflow.codes import FOLLOW_UP_PROFILE, STATUS_REASON
 from fhir_server.workflow.effects import Change
 from tests.unit.workflow.refusals import forbids, violates
 from tests.unit.workflow.region import (
+    ERDAN,
     FAMILY,
     FAMILY_WORKER,
     GP,
@@ -23,7 +24,7 @@ from tests.unit.workflow.region import (
 KEY = "ServiceRequest/erdan-steun"
 TASK = "Task/erdan-gezin"
 OUTPUT = [{"type": {"text": "Verslag"}, "valueString": "Werk gevonden in een bakkerij"}]
-REASON = {"coding": [{"system": STATUS_REASON, "code": "patient-declined"}]}
+REASON = {"coding": [{"system": STATUS_REASON, "code": "patient-declined"}], "text": "Liever zelf"}
 
 
 def part(part_id: str = "werk-deel", parent: str = TASK, owner: str = WORK, status: str = "requested") -> Resource:
@@ -71,6 +72,7 @@ def test_a_withdrawn_referral_reaches_every_open_task(end: str) -> None:
     assert region.record[family]["status"] == "completed"
     assert region.record[work]["status"] == "cancelled"
     assert region.record[work]["statusReason"]["coding"][0]["code"] == "referral-withdrawn"
+    assert region.record[work]["statusReason"]["text"] == "Referral withdrawn"
     assert region.record[work]["lastModified"] == NOW
 
 
@@ -150,14 +152,18 @@ def test_the_end_of_the_whole_ends_open_parts_at_every_level_with_its_reason() -
     region = Region(request(), task(status="accepted"), part(status="accepted"), deeper, {**done, "output": OUTPUT})
     region.update(GP, TASK, status="cancelled", statusReason=REASON)
     for key in ("Task/werk-deel", "Task/deel-van-deel"):
-        assert (region.record[key]["status"], region.record[key]["statusReason"]) == ("cancelled", REASON)
+        assert region.record[key]["status"] == "cancelled"
+        assert region.record[key]["statusReason"]["coding"][0]["code"] == "subtask-parent-cancelled"
+        assert region.record[key]["statusReason"]["text"] == REASON["text"]
     assert region.record["Task/klaar"]["status"] == "completed"
 
 
-def test_a_task_in_error_ends_its_parts_with_a_reason_of_their_own() -> None:
+def test_a_task_in_error_ends_its_parts_and_says_so() -> None:
     region = Region(request(), task(status="accepted"), part())
     region.update(GP, TASK, status="entered-in-error")
-    assert region.record["Task/werk-deel"]["statusReason"]["coding"][0]["code"] == "other"
+    reason = region.record["Task/werk-deel"]["statusReason"]
+    assert reason["coding"][0]["code"] == "subtask-parent-cancelled"
+    assert reason["text"] == "Main task stopped"
 
 
 def chain(length: int) -> list[Resource]:
@@ -188,3 +194,53 @@ def test_a_whole_that_is_not_here_is_no_obstacle() -> None:
     region = Region(request())
     region.commit(GP, task(partOf=[ref("https://elders.example/fhir/Task/9")]))
     assert region.record[TASK]["status"] == "requested"
+
+
+def test_plain_tasks_around_a_referral_are_left_alone_and_decide_nothing() -> None:
+    plain = task(id="eigen-nota", meta=None)
+    region = Region(plain)
+    (made, _) = region.commit(GP, request())
+    region.commit(GP, {**plain, "status": "completed"})
+    assert region.record[KEY]["status"] == "active"
+    region.commit(GP, plain)
+    region.update(GP, KEY, status="revoked")
+    assert region.record["Task/eigen-nota"]["status"] == "requested"
+    assert region.record[f"Task/{made['id']}"]["status"] == "cancelled"
+
+
+def test_a_plain_request_is_not_changed_by_the_end_of_a_governed_task() -> None:
+    region = Region(request(meta=None), task(status="accepted"))
+    region.update(FAMILY_WORKER, TASK, status="completed", output=OUTPUT)
+    assert region.record[KEY]["status"] == "active"
+
+
+def follow_up() -> Resource:
+    return task(id="na-drie-maanden", owner=ref("Patient/erdan"), meta={"profile": [FOLLOW_UP_PROFILE]})
+
+
+def test_a_follow_up_neither_holds_up_nor_completes_a_referral() -> None:
+    region = Region(request(), task(status="accepted"), follow_up())
+    region.update(FAMILY_WORKER, TASK, status="completed", output=OUTPUT)
+    assert region.record[KEY]["status"] == "completed"
+    region.update(ERDAN, "Task/na-drie-maanden", status="accepted")
+    region.update(ERDAN, "Task/na-drie-maanden", status="completed", output=OUTPUT)
+    region = Region(request(), task(status="rejected", statusReason=REASON), follow_up())
+    region.update(ERDAN, "Task/na-drie-maanden", status="accepted")
+    region.update(ERDAN, "Task/na-drie-maanden", status="completed", output=OUTPUT)
+    assert region.record[KEY]["status"] == "active"
+
+
+def test_a_follow_up_ends_with_a_withdrawn_referral_and_does_not_keep_it_from_being_sent() -> None:
+    region = Region(follow_up())
+    assert len(region.commit(GP, request())) == 2
+    region.update(GP, KEY, status="revoked")
+    assert region.record["Task/na-drie-maanden"]["status"] == "cancelled"
+    with violates("request-not-active", "Task.status", "revoked"):
+        region.commit(GP, {**follow_up(), "id": "later"})
+
+
+def test_an_operator_puts_a_draft_where_it_belongs_without_owning_the_whole() -> None:
+    region = Region(request(), task(status="accepted"), task(id="los", status="draft"))
+    region.update(OPERATOR, "Task/los", partOf=[ref(TASK)])
+    with violates("subtask-parent", "Task.partOf[0]", "draft"):
+        region.commit(FAMILY_WORKER, part("dieper", "Task/los"))

@@ -15,7 +15,7 @@ VILVOORDE = {"postalCode": "1800", "city": "Vilvoorde", "country": "BE"}
 
 def nearest(region: Region, *addresses: dict[str, Any]) -> str:
     patient = {"resourceType": "Patient", "id": "erdan", "address": list(addresses)}
-    found = contact_point(patient, Links(region), NOW)
+    found = contact_point(patient, Links(region, "", bool), NOW)
     return found["id"] if found else ""
 
 
@@ -107,3 +107,8 @@ def test_closed_services_and_missing_or_circular_areas_do_no_harm() -> None:
 def test_a_home_comes_before_a_temporary_address() -> None:
     patient = {"address": [{"use": "temp", "postalCode": "1000"}, {"use": "home", "postalCode": "1800"}]}
     assert [area.postal for area in areas_of(patient, NOW)] == ["1800", "1000"]
+
+
+def test_a_name_settles_it_when_only_one_side_has_a_municipality_code() -> None:
+    assert distance(Area("be", "", "", "vilvoorde"), nis_location("x", "23088", city="Vilvoorde")) == 2
+    assert distance(Area("be", "", "23088", "vilvoorde"), location("x", city="Vilvoorde")) == 2

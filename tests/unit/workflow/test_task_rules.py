@@ -317,3 +317,12 @@ def test_an_operator_repairs_a_task_within_the_rules() -> None:
     with violates("task-field", "Task.owner"):
         region.update(OPERATOR, KEY, owner=ref(WORK))
     region.commit(OPERATOR, task(id="deel", requester=ref(FAMILY), owner=ref(WORK), partOf=[ref(KEY)]))
+
+
+def test_a_namesake_on_another_server_is_someone_else() -> None:
+    foreign = ref(f"https://elders.example/fhir/{FAMILY}")
+    region = Region(request(), task(owner=foreign))
+    with forbids("task-actor", "Task.owner"):
+        region.update(FAMILY_WORKER, KEY, status="accepted")
+    with violates("task-frozen", "Task.for"):
+        region.update(GP, KEY, for_=ref("https://elders.example/fhir/Patient/erdan"))

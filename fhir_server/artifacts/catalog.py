@@ -17,7 +17,7 @@ class ArtifactsBroken(Exception):
 
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults = tuple(faults)
-        super().__init__("\n".join(f"{fault.path}: {fault.text}" for fault in self.faults))
+        super().__init__("\n".join(str(fault) for fault in self.faults))
 
 
 class Catalog:

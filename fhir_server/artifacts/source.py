@@ -48,6 +48,9 @@ class Fault(NamedTuple):
     key: str
     text: str
 
+    def __str__(self) -> str:
+        return f"{self.path}: {self.text} [{self.key}]"
+
 
 class Artifact(NamedTuple):
     """An artefact as read: `path` relative to the root, its canonical URL and version ("" where it has none)."""

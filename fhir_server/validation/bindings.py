@@ -6,7 +6,6 @@ mime types, languages and currencies by their grammar or list, units by their sy
 
 import re
 from collections.abc import Callable
-from difflib import get_close_matches
 from typing import Any
 
 from fhir_server.artifacts.r4 import Binding
@@ -62,7 +61,7 @@ def code_check(binding: Binding, plain: Check) -> Check:
     def check(value: Any, scope: Scope) -> Findings:
         if type(value) is str and value in codes:
             return None
-        return plain(value, scope) or _not_in(codes, value, binding.valueset)
+        return plain(value, scope) or _not_in(codes, value, binding.valueset, scope)
 
     return check
 
@@ -82,12 +81,12 @@ def _grammar_check(binding: Binding, plain: Check) -> Check:
     return check
 
 
-def _not_in(codes: frozenset[str], value: str, valueset: str) -> Findings:
+def _not_in(codes: frozenset[str], value: str, valueset: str, scope: Scope) -> Findings:
     if len(codes) <= _LISTED:
         allowed = f"Allowed: {', '.join(sorted(codes))}."
     else:
-        near = get_close_matches(value[:64], codes, n=3, cutoff=0.5)
-        allowed = f"Did you mean {' or '.join(near)}?" if near else f"It has {len(codes)} codes."
+        near = scope.near(value, codes)
+        allowed = f"Did you mean {near}?" if near else f"It has {len(codes)} codes."
     text = f"{shown(value)} is not in the required value set {valueset}. {allowed}"
     return one("required-binding", "code-invalid", text)
 

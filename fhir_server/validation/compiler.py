@@ -5,7 +5,6 @@ it leads to is complete, so that threads never see half a table.
 """
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from threading import RLock
 from typing import Any
 
@@ -30,15 +29,14 @@ class Compiler:
         self._building: dict[str, Check] = {}
         self._lock = RLock()
 
-    def resource(self, value: Any, entries: Mapping[str, str]) -> Findings:
+    def resource(self, value: Any, outer: Scope) -> Findings:
         """Check a resource that stands on its own: the body, an entry of a Bundle, a parameter."""
         kind = value.get("resourceType") if isinstance(value, dict) else None
         if not isinstance(kind, str) or not is_resource_type(kind):
-            return _no_resource(value, kind)
-        if kind == "Bundle":
-            entries = _full_urls(value)
+            return _no_resource(value, kind, outer)
+        entries = _full_urls(value) if kind == "Bundle" else outer.entries
         contained = _contained_types(value) if "contained" in value else _NOTHING
-        return self.definition(kind)(value, Scope(contained, entries))
+        return self.definition(kind)(value, Scope(contained, entries, outer))
 
     def definition(self, path: str) -> Check:
         """Return the check of a type or backbone element, compiling it and all it leads to when it is new."""
@@ -89,7 +87,7 @@ class Compiler:
 
     def _item(self, members: Members, facts: ElementFacts, kind: str) -> Check:
         if kind == "Resource":
-            return self._contained if facts.name == "contained" else self._inner
+            return self._contained if facts.name == "contained" else self.resource
         if is_primitive(kind):
             item = self._primitives[kind]
             if kind == "code" and facts.binding:
@@ -110,11 +108,8 @@ class Compiler:
     def _contained(self, value: Any, scope: Scope) -> Findings:
         kind = value.get("resourceType") if isinstance(value, dict) else None
         if not isinstance(kind, str) or not is_resource_type(kind):
-            return _no_resource(value, kind)
+            return _no_resource(value, kind, scope)
         return self.definition(kind)(value, scope)
-
-    def _inner(self, value: Any, scope: Scope) -> Findings:
-        return self.resource(value, scope.entries)
 
 
 def _accept(_value: Any, _scope: Scope) -> Findings:
@@ -128,13 +123,13 @@ def _has_companion(members: Members, facts: ElementFacts) -> bool:
     return facts.path not in ("Extension.url", "Narrative.div")
 
 
-def _no_resource(value: Any, kind: Any) -> Findings:
+def _no_resource(value: Any, kind: Any, scope: Scope) -> Findings:
     if not isinstance(value, dict):
         return wrong_shape(value, "a resource")
     if kind is None:
         return one("no-resource-type", "structure", "The resource has no resourceType. Name its R4 type.")
-    near = get_close_matches(kind[:64], resource_types(), n=1) if isinstance(kind, str) else ()
-    hint = f" Did you mean {near[0]}?" if near else ""
+    near = scope.near(kind, resource_types()) if isinstance(kind, str) else ""
+    hint = f" Did you mean {near}?" if near else ""
     return one("resource-type-unknown", "structure", f"{shown(kind)} is not a resource type of R4.{hint}")
 
 

@@ -5,13 +5,16 @@ no list and no path. The path of a finding is relative to the value that was che
 its own step in front. Only resources with faults pay for paths.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from fhir_server.model.issue import IssueCode
 
 MAX_FINDINGS = 500
 """Where a resource has more faults than this, the rest is not reported: the answer stays readable and bounded."""
+SUGGESTIONS = 25
+"""Searches for near names per body: a body of nonsense does not buy unbounded work."""
 SHOWN = 60
 """Characters of a wrong value that are repeated in a message."""
 
@@ -32,15 +35,24 @@ class Scope:
     """The resource that contains what is checked: the root of `%rootResource`, not a contained one.
 
     `contained` maps the ids of its contained resources to their types, `entries` the fullUrls of the Bundle around it
-    to theirs. `suggestions` counts down, so that a body of nonsense names does not buy unbounded searching for near ones.
+    to theirs. All scopes of one body share `suggested`,
+    the names that near ones were searched for.
     """
 
-    __slots__ = ("contained", "entries", "suggestions")
+    __slots__ = ("contained", "entries", "suggested")
 
-    def __init__(self, contained: Mapping[str, str], entries: Mapping[str, str], suggestions: int = 25) -> None:
+    def __init__(self, contained: Mapping[str, str], entries: Mapping[str, str], outer: "Scope | None" = None) -> None:
         self.contained = contained
         self.entries = entries
-        self.suggestions = suggestions
+        self.suggested: list[str] = outer.suggested if outer else []
+
+    def near(self, name: str, known: Iterable[str]) -> str:
+        """Return the name most like the given one; empty when none is, or when enough was searched for this body."""
+        if len(self.suggested) >= SUGGESTIONS:
+            return ""
+        self.suggested.append(name[:SHOWN])
+        found = get_close_matches(name[:SHOWN], known, n=1)
+        return found[0] if found else ""
 
 
 Check = Callable[[Any, Scope], Findings]
@@ -60,7 +72,7 @@ def merged(found: Findings, more: Findings) -> Findings:
     """Join two results; beyond MAX_FINDINGS nothing is added."""
     if not found:
         return more
-    if more and len(found) < MAX_FINDINGS:
+    if more and len(found) <= MAX_FINDINGS:
         found.extend(more)
     return found
 

@@ -165,7 +165,7 @@ def _plain(text: str) -> bool:
 
 def check_narrative(value: Any, _scope: Scope) -> Findings:
     """Check `Narrative.div`."""
-    if type(value) is not str:
+    if type(value) is not str or not value:
         return string_fault(value)
     if len(value) > MAX_NARRATIVE:
         return one(

@@ -3,7 +3,7 @@
 from fhir_server.model.issue import Issue
 from fhir_server.model.resource import Resource
 from fhir_server.validation.compiler import Compiler
-from fhir_server.validation.finding import MAX_FINDINGS
+from fhir_server.validation.finding import MAX_FINDINGS, Scope
 
 
 class Validator:
@@ -24,7 +24,7 @@ class Validator:
         resource type does (`Patient.name[0].given[1]`).
         """
         try:
-            findings = self._compiler.resource(resource, {})
+            findings = self._compiler.resource(resource, Scope({}, {}))
         except RecursionError:
             text = "The resource nests too deeply to be checked. No R4 resource needs such depth."
             return [Issue("too-deep", "too-costly", text, path or "")]

@@ -8,6 +8,7 @@ import math
 import re
 from calendar import monthrange
 from collections.abc import Callable
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -19,6 +20,8 @@ MAX_MAGNITUDE = 308
 MAX_DIGITS = 400
 _LARGEST = 10**MAX_MAGNITUDE
 _SAFE_DAY = 28
+_DATE_LENGTH = len("2026-01-01")
+_BARE = ("oid:", "uuid:")
 
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
 _SPACE = re.compile(r"\s")
@@ -44,14 +47,14 @@ _HINTS = {
     "dateTime": "YYYY, YYYY-MM, YYYY-MM-DD or YYYY-MM-DDThh:mm:ss with a time zone (Z or +hh:mm)",
     "instant": "YYYY-MM-DDThh:mm:ss with a time zone (Z or +hh:mm)",
     "time": "hh:mm:ss without a time zone",
-    "uri": "no whitespace",
+    "uri": "no whitespace, and OIDs and UUIDs start with urn:oid: and urn:uuid:",
 }
 _RANGES = {"integer": (-(2**31), 2**31 - 1), "unsignedInt": (0, 2**31 - 1), "positiveInt": (1, 2**31 - 1)}
 
 
 def check_string(value: Any, _scope: Scope) -> Findings:
     """Check `string` and `markdown`: 1 character to 1 MiB, not just whitespace, no control characters."""
-    if type(value) is str and 0 < len(value) <= MAX_STRING and value.isprintable() and value[0] != " ":
+    if type(value) is str and value and value.isprintable() and value[0] != " " and len(value) <= MAX_STRING:
         return None
     return string_fault(value)
 
@@ -75,9 +78,9 @@ def string_fault(value: Any) -> Findings:
 
 
 def check_uri(value: Any, _scope: Scope) -> Findings:
-    """Check `uri`, `url` and `canonical`: a string without whitespace."""
-    if type(value) is str and 0 < len(value) <= MAX_STRING and value.isprintable() and " " not in value:
-        return None
+    """Check `uri`, `url` and `canonical`: a string without whitespace, and `urn:oid:` where an OID is meant."""
+    if type(value) is str and value and value.isprintable() and " " not in value and len(value) <= MAX_STRING:
+        return _malformed("uri", value) if value[0] in "ou" and value.startswith(_BARE) else None
     if fault := string_fault(value):
         return fault
     return _malformed("uri", value) if _SPACE.search(value) else None
@@ -100,15 +103,31 @@ def _pattern_check(kind: str) -> Check:
 
 def _date_check(kind: str) -> Check:
     fits = _PATTERNS[kind].fullmatch
+    usual_length = -1 if kind == "instant" else _DATE_LENGTH  # an instant is never just a date
 
     def check(value: Any, _scope: Scope) -> Findings:
-        if type(value) is not str or not fits(value):
+        if type(value) is not str:
+            return string_fault(value)
+        if len(value) == usual_length and _is_usual_date(value):
+            return None
+        if not fits(value):
             return string_fault(value) or _malformed(kind, value)
         if len(value) > 7 and int(value[8:10]) > _SAFE_DAY:  # noqa: PLR2004  # YYYY-MM has 7 characters
             return _missing_day(kind, value)
         return None
 
     return check
+
+
+def _is_usual_date(text: str) -> bool:
+    """Tell whether the text of 10 characters is surely a date that exists; False says nothing. The C parser is the quickest judge."""
+    if text[4] != "-" or text[7] != "-":
+        return False
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _missing_day(kind: str, value: str) -> Findings:

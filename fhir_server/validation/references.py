@@ -23,7 +23,7 @@ def reference_check(targets: tuple[str, ...], plain: Check) -> Check:
         if type(value) is not dict:
             return found
         text = value.get("reference")
-        if type(text) is str:
+        if type(text) is str and text:
             head, _, tail = text.partition("/")
             if not (head in allowed and fits(tail)):
                 found = merged(found, _literal(text, targets, scope))
@@ -64,7 +64,7 @@ def _fragment(parsed: ParsedReference, targets: tuple[str, ...], scope: Scope) -
     if kind is None:
         message = f"{shown(parsed.text)} names no contained resource. Contain one with that id, or refer by Type/id."
         return one("ref-1", "invariant", message)
-    return _target(kind, targets, parsed.text)
+    return _target(kind, targets, parsed.text) if is_resource_type(kind) else None  # else it is reported there
 
 
 def _other(text: str) -> Findings:

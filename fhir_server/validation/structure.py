@@ -4,7 +4,6 @@ The members are walked once, so unknown elements, shapes, values and children ar
 missing, what is there twice, and the invariants.
 """
 
-from difflib import get_close_matches
 from typing import Any
 
 from fhir_server.validation.finding import Check, Finding, Findings, Scope, below, merged, one, shown, wrong_shape
@@ -18,6 +17,7 @@ class Members:
         "checks",
         "choices",
         "least",
+        "local_rules",
         "path",
         "plain",
         "required",
@@ -35,6 +35,7 @@ class Members:
         self.required_choices: dict[str, frozenset[str]] = {}
         self.choices: dict[str, str] = {}
         self.rules: tuple[Rule, ...] = ()
+        self.local_rules: tuple[Rule, ...] = ()  # those that do not judge contained resources
         self.whole = False  # a resource: it may consist of nothing but its type
         self.plain = False  # nothing is required, chosen or ruled here: once the members are right, all is
         self.least = 1  # members that an object has before two forms of a choice can be among them
@@ -42,6 +43,7 @@ class Members:
     def complete(self) -> None:
         """Note what the table, now filled, leaves to be checked."""
         self.least = 1 + len(self.required)
+        self.local_rules = tuple(rule for rule in self.rules if not rule.key.startswith("dom-"))
         self.plain = not (self.required or self.required_choices or self.choices or self.rules)
 
 
@@ -67,7 +69,8 @@ def object_check(members: Members) -> Check:
             found = merged(found, _chosen_twice(members, value))
         if len(value) < 2 and not members.whole and (not value or "id" in value):  # noqa: PLR2004  # nothing but an id
             return merged(found, _empty(value))
-        return judged(members.rules, value, scope, found) if members.rules else found
+        rules = members.rules if "contained" in value else members.local_rules
+        return judged(rules, value, scope, found) if rules else found
 
     return check
 
@@ -92,11 +95,9 @@ def _unknown(members: Members, name: str, scope: Scope) -> Findings:
     forms = sorted(form for form, stem in members.choices.items() if stem == name and form[0] != "_")
     if forms:
         text += f" Its name in JSON says the type: {', '.join(forms[:5])}{' …' if len(forms) > 5 else ''}."  # noqa: PLR2004  # enough to see how
-    elif scope.suggestions > 0:
-        scope.suggestions -= 1
-        names = [known for known in members.checks if known[0] != "_" or name[:1] == "_"]
-        near = get_close_matches(name[:64], names, n=1)
-        text += f" Did you mean {near[0]!r}?" if near else " Leave it out, or send it as an extension."
+    else:
+        near = scope.near(name, (known for known in members.checks if known[0] != "_" or name[:1] == "_"))
+        text += f" Did you mean {near!r}?" if near else " Leave it out, or send it as an extension."
     return one("unknown-element", "structure", text)
 
 

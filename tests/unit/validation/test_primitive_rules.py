@@ -7,8 +7,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fhir_server.model.codec import Literal
+from fhir_server.validation import primitives
 from fhir_server.validation.pipeline import Validator
 
 VALIDATOR = Validator.load()
@@ -106,6 +109,8 @@ BAD: tuple[tuple[str, Any, str], ...] = (
     ("uri", "http://example.org/a b", "primitive-format"),
     ("uri", "line\nbreak", "primitive-format"),
     ("uri", "", "primitive-empty"),
+    ("uri", "oid:1.2.3", "primitive-format"),
+    ("uri", "uuid:c757873d-ec9a-4326-a141-556f43239520", "primitive-format"),
     ("url", "two words", "primitive-format"),
     ("canonical", "two words", "primitive-format"),
     ("oid", "1.2.3", "primitive-format"),
@@ -129,6 +134,14 @@ BAD: tuple[tuple[str, Any, str], ...] = (
     ("dateTime", "2026-11-21T10:00:00+15:00", "primitive-format"),
     ("dateTime", "2026-02-30T10:00:00Z", "primitive-format"),
     ("dateTime", "2026-11-21 10:00:00Z", "primitive-format"),
+    ("date", "2026-W01-1", "primitive-format"),
+    ("date", "20260101", "primitive-format"),
+    ("dateTime", "2026-11-21T10:00:00+14:30", "primitive-format"),
+    ("dateTime", "2026-11-21T10:00:00,5Z", "primitive-format"),
+    ("dateTime", "2026-11-21T10:00:00+01:60", "primitive-format"),
+    ("dateTime", "2026-11-21T10:00:00+0100", "primitive-format"),
+    ("dateTime", "2026-W47-6T10:00:00Z", "primitive-format"),
+    ("dateTime", "2026-11-21T10:00:61Z", "primitive-format"),
     ("instant", "2026-11-21T10:00:00", "primitive-format"),
     ("instant", "2026-11-21", "primitive-format"),
     ("time", "24:00:00", "primitive-format"),
@@ -158,3 +171,10 @@ def test_a_value_beyond_the_rule_is_refused_at_its_element(kind: str, value: Any
     assert (issue.key, issue.expression) == (key, f"Parameters.parameter[0].value.ofType({kind})")
     assert issue.severity == "error"
     assert issue.diagnostics.endswith((".", "?"))
+
+
+@given(st.from_regex(r"[0-9]{4}[-0-9][0-9W]{2}[-0-9][0-9]{2}", fullmatch=True))
+def test_the_quick_parser_accepts_nothing_that_the_grammar_refuses(text: str) -> None:
+    if primitives._is_usual_date(text):
+        assert primitives._PATTERNS["date"].fullmatch(text)
+        assert primitives._missing_day("date", text) is None

@@ -7,6 +7,7 @@ from fhir_server.artifacts.catalog import Catalog
 from fhir_server.http.application import Gateway, build_application
 from fhir_server.http.endpoint import FhirEndpoint
 from fhir_server.interactions.context import Engine, Limits
+from fhir_server.interactions.publish import publish_artifacts
 from fhir_server.interactions.routing import Routes
 from fhir_server.interactions.table import INTERACTIONS
 from fhir_server.model.clock import Clock, SystemClock
@@ -50,6 +51,7 @@ def build_engine(settings: Settings, *, clock: Clock | None = None, ids: IdSourc
             max_count=settings.max_count,
             max_includes=settings.max_includes,
         ),
+        own_base=settings.public_base,
         references=settings.references,
         version=_software_version(),
         started=clock.now_ms(),
@@ -57,8 +59,10 @@ def build_engine(settings: Settings, *, clock: Clock | None = None, ids: IdSourc
 
 
 def create_app(settings: Settings, engine: Engine | None = None) -> Gateway:
-    """Build the ASGI application; it closes the engine's store when it stops."""
+    """Build the ASGI application on a store that holds the artefacts; it closes the engine's store when it stops."""
     wired = engine or build_engine(settings)
+    if settings.publish_artifacts:
+        publish_artifacts(wired)
     endpoint = FhirEndpoint(
         wired,
         base=settings.public_base,

@@ -1,5 +1,6 @@
 """The one FHIR endpoint: an ASGI application from bytes to bytes, with nothing between it and the interactions."""
 
+import itertools
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
@@ -31,6 +32,8 @@ HeaderMap = dict[bytes, bytes]
 
 _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 _CONDITIONS: Final = frozenset({b"if-match", b"if-none-match", b"if-modified-since", b"if-none-exist"})
+_PROCESS: Final = secrets.token_hex(4)
+_requests = itertools.count(1)
 _log = structlog.get_logger("fhir_server.http")
 
 
@@ -170,7 +173,7 @@ def _request_id(sent: bytes) -> str:
     text = sent.decode("latin-1")
     if 0 < len(text) <= 64 and text.isascii() and text.replace("-", "").isalnum():  # noqa: PLR2004  # as R4 ids
         return text
-    return secrets.token_hex(8)
+    return f"{_PROCESS}-{next(_requests):x}"
 
 
 async def _send(send: Send, method: str, response: Response, request_id: str) -> None:

@@ -1,6 +1,7 @@
 """From a Result or a refusal to status, headers and bytes."""
 
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
@@ -30,13 +31,10 @@ def render(request: Request, result: Result, *, indent: bool = False) -> Respons
     version = result.version
     if version is not None:
         headers.append((b"etag", b'W/"%d"' % version.version))
-        headers.append((b"last-modified", formatdate(version.last_updated // 1000, usegmt=True).encode()))
-        if result.located:
+        headers.append((b"last-modified", _http_date(version.last_updated // 1000)))
+        if request.method not in ("GET", "HEAD") and not version.deleted:
             place = f"{request.base}/{version.type}/{version.id}/_history/{version.version}".encode()
-            headers.append((b"location", place))
-        if result.body is not None and result.kind is not Kind.NOT_MODIFIED:
-            place = f"{request.base}/{version.type}/{version.id}/_history/{version.version}".encode()
-            headers.append((b"content-location", place))
+            headers.append((b"location" if result.located else b"content-location", place))
     body = result.body
     if body is None and result.issues:
         body = encode(operation_outcome(result.issues))
@@ -44,6 +42,12 @@ def render(request: Request, result: Result, *, indent: bool = False) -> Respons
         return Response(status, headers, b"")
     headers.append(_CONTENT_TYPE)
     return Response(status, headers, pretty(body) if indent else body)
+
+
+@lru_cache(maxsize=4096)
+def _http_date(seconds: int) -> bytes:
+    """Render an HTTP date; what is read often was last changed at few different seconds."""
+    return formatdate(seconds, usegmt=True).encode()
 
 
 def render_error(error: FhirError, *, indent: bool = False) -> Response:

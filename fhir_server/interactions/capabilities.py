@@ -88,6 +88,7 @@ def _resource(engine: Engine, name: str) -> dict[str, Any]:
         ),
         "searchRevInclude": _revincludes(engine, name),
         "searchParam": _search_params(engine, name),
+        "operation": _operations(engine, ("type", "instance"), name),
     }
     return {member: value for member, value in described.items() if value != []}
 
@@ -112,10 +113,19 @@ def _profiles(engine: Engine, name: str) -> list[str]:
 def _codes(engine: Engine, level: str, several: dict[str, Iterable[str]] | None = None) -> list[dict[str, str]]:
     codes: dict[str, None] = {}
     for row in engine.routes.interactions:
-        if row.level == level and row.code != "capabilities":
+        if row.level == level and row.code != "capabilities" and not row.definition:
             codes.update(dict.fromkeys((several or {}).get(row.code, (row.code,))))
     already_on_instances = ("update", "patch", "delete") if level == "type" else ()
     return [{"code": code} for code in codes if code not in already_on_instances]
+
+
+def _operations(engine: Engine, levels: tuple[str, ...], name: str = "") -> list[dict[str, str]]:
+    """List the operations at some levels; one is offered on the types that its OperationDefinition names."""
+    found: dict[str, str] = {}
+    for row in engine.routes.interactions:
+        if row.definition and row.level in levels and (not name or row.on(name)):
+            found[row.code] = row.definition
+    return [{"name": code, "definition": definition} for code, definition in sorted(found.items())]
 
 
 def _search_params(engine: Engine, name: str) -> list[dict[str, str]]:

@@ -46,6 +46,8 @@ class Engine:
     clock: Clock
     cursors: CursorCodec
     limits: Limits
+    own_base: str = ""
+    """The public base URL: absolute references below it are our own."""
     references: Literal["ignore", "enforce"] = "ignore"
     version: str = ""
     """The version of the software, for /metadata."""

@@ -9,21 +9,12 @@ from typing import Any, Final
 
 from fhir_server.artifacts import r4
 from fhir_server.artifacts.r4 import ElementFacts
+from fhir_server.artifacts.r4.types import R4Types
 from fhir_server.fhirpath import FhirPathError, Node, TypeModel, compile_expression, owner_and_name
 from fhir_server.interactions.json_patch import MAX_OPERATIONS, check_depth, copied
 from fhir_server.interactions.patch_parts import Parts, read_parts, refused, value_of
 from fhir_server.model.errors import Malformed, TooCostly
 from fhir_server.model.resource import Resource
-
-
-class R4Types:
-    """The types of elements as R4 defines them (a TypeModel of FHIRPath)."""
-
-    def child(self, parent: str, name: str) -> str:
-        """Return the type, or the path of a backbone element; empty for a choice and for what R4 does not know."""
-        facts = r4.child(parent, name)
-        return r4.definition_of(facts) if facts is not None else ""
-
 
 _TYPES: Final[TypeModel] = R4Types()
 
@@ -80,7 +71,7 @@ def _holder(node: Node) -> dict[str, Any]:
 
 def _facts(owner: Node, name: str, parts: Parts) -> ElementFacts:
     facts = r4.child(owner.type, name)
-    if facts is None or facts.name != name:
+    if facts is None or facts.path.rpartition(".")[2].removesuffix("[x]") != name:
         raise refused(parts, "name" if parts.type == "add" else "path", f"{owner.type} has no element {name!r} in R4.")
     return facts
 
@@ -172,8 +163,22 @@ def _remove(node: Node) -> None:
             _trim(members, key)
         else:
             members.pop(key, None)
-    if parent is not None and parent.parent is not None and not members:
+    if members or parent is None or parent.parent is None:
+        return
+    if isinstance(parent.value, dict) or parent.value is None:
         _remove(parent)
+    else:
+        _forget_extra(parent)
+
+
+def _forget_extra(primitive: Node) -> None:
+    """Drop the `_name` object of a primitive that keeps its value."""
+    members, key = _holder(primitive), f"_{primitive.key}"
+    if primitive.index >= 0:
+        members[key][primitive.index] = None
+        _trim(members, key)
+    else:
+        del members[key]
 
 
 def _replace(resource: Resource, parts: Parts) -> None:

@@ -62,9 +62,9 @@ def too_deep() -> Malformed:
 def check_depth(document: Any) -> None:
     """Raise Malformed when a value nests deeper than the codec takes."""
     depth, level = 0, [document]
-    while level:
+    while level := [item for item in level if isinstance(item, (dict, list))]:
         depth += 1
-        if depth > MAX_DEPTH + 1:
+        if depth > MAX_DEPTH:
             raise too_deep()
         level = [child for item in level for child in _children(item)]
 

@@ -26,6 +26,8 @@ class Reading:
 
     work: Callable[[Snapshot], Result]
     heavy: bool = False
+    once: bool = False
+    """The work asks the snapshot for one thing only."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,8 +41,8 @@ async def perform_async(engine: Engine, request: Request) -> Result:
     match operation:
         case Answer(result):
             return result
-        case Reading(work, heavy):
-            return await engine.store.read_async(work, heavy=heavy)
+        case Reading(work, heavy, once):
+            return await engine.store.read_async(work, heavy=heavy, once=once)
         case Writing(_, heavy):
             return await engine.store.write_async(lambda uow: in_unit(engine, request, operation, uow), heavy=heavy)
         case Many(work):

@@ -19,7 +19,7 @@ def read(engine: Engine, request: Request, place: Place) -> Operation:  # noqa: 
             raise NotFound(f"There is no {place.type}/{place.id} here.")
         return _answer(version, request, subset)
 
-    return Reading(work)
+    return Reading(work, once=True)
 
 
 def vread(engine: Engine, request: Request, place: Place) -> Operation:  # noqa: ARG001  # the shape of every handler
@@ -33,7 +33,7 @@ def vread(engine: Engine, request: Request, place: Place) -> Operation:  # noqa:
             raise NotFound(f"{place.type}/{place.id} has no version {place.version!r}.")
         return _answer(version, request, subset)
 
-    return Reading(work)
+    return Reading(work, once=True)
 
 
 def _answer(version: Version, request: Request, subset: Subset | None) -> Result:

@@ -26,6 +26,14 @@ class Interaction(NamedTuple):
     code: str
     level: Level
     handler: Handler
+    definition: str = ""
+    """Canonical URL of the OperationDefinition, for an operation; `code` is then its name without `$`."""
+    types: tuple[str, ...] = ()
+    """The resource types that it is offered on, () for all."""
+
+    def on(self, resource_type: str) -> bool:
+        """Tell whether it is offered on a resource type."""
+        return not self.types or resource_type in self.types
 
 
 class Routes:
@@ -37,13 +45,24 @@ class Routes:
         for row in self.interactions:
             self._by_shape.setdefault(row.shape, {})[row.method] = row
 
+        self._types = r4.resource_types()
+        self._instance = self._by_shape.get("type/id", {})
+
     def resolve(self, method: str, path: str) -> tuple[Interaction, Place]:
         """Find the interaction for a method and a path relative to the base.
 
         Raises NotFound for a place that does not exist, MethodNotAllowed with what is allowed there.
         """
-        shape, place = _shape(path.split("/") if path else [])
+        segments = path.split("/") if path else []
+        if len(segments) == _ID_DEPTH and segments[0] in self._types and ID_PATTERN.fullmatch(segments[1]):
+            known = self._instance.get(method)  # the shape that most requests have
+            if known is not None:
+                return known, Place(segments[0], segments[1])
+        shape, place = _shape(segments)
         rows = self._by_shape.get(shape)
+        if "$" in shape and not (rows and all(row.on(place.type) for row in rows.values())):
+            name = shape.rpartition("/")[2]
+            raise NotFound(f"The operation {name[:100]!r} is not offered here.", key="unknown-operation")
         if rows is None:
             raise NotFound(f"There is nothing at {path[:200]!r}. See metadata for what is offered.", key="unknown-path")
         row = rows.get("GET" if method == "HEAD" else method)
@@ -54,18 +73,16 @@ class Routes:
 
 
 def _shape(segments: list[str]) -> tuple[str, Place]:
-    if not segments or segments[0] in ("metadata", "_history"):
+    if not segments or segments[0] in ("metadata", "_history", "_search") or segments[0].startswith("$"):
         return "/".join(segments), Place()
     resource_type = segments[0]
-    if resource_type.startswith("$") or (len(segments) > 1 and segments[-1].startswith("$")):
-        raise NotFound(f"The operation {segments[-1][:100]!r} is not offered.", key="unknown-operation")
     if resource_type not in r4.resource_types():
         near = get_close_matches(resource_type[:100], r4.resource_types(), 1)
         hint = f" Did you mean {near[0]}?" if near else ""
         raise NotFound(f"{resource_type[:100]!r} is not an R4 resource type.{hint}", key="unknown-type")
     if len(segments) == 1:
         return "type", Place(resource_type)
-    if segments[1].startswith("_"):
+    if segments[1].startswith(("_", "$")):
         return "/".join(("type", *segments[1:])), Place(resource_type)
     if ID_PATTERN.fullmatch(segments[1]) is None:
         raise Malformed(

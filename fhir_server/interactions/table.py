@@ -2,13 +2,15 @@
 
 from typing import Final
 
-from fhir_server.interactions import capabilities, create, delete, history, patch, read, search, update
+from fhir_server.interactions import capabilities, create, delete, history, patch, read, search, search_system, update
 from fhir_server.interactions.bundle import handler as bundle
 from fhir_server.interactions.routing import Interaction
 
 INTERACTIONS: Final[tuple[Interaction, ...]] = (
     Interaction("GET", "metadata", "capabilities", "system", capabilities.capabilities),
     Interaction("POST", "", "transaction", "system", bundle.bundle),
+    Interaction("GET", "", "search-system", "system", search_system.search_system),
+    Interaction("POST", "_search", "search-system", "system", search_system.search_system_by_post),
     Interaction("GET", "_history", "history-system", "system", history.history),
     Interaction("GET", "type/_history", "history-type", "type", history.history),
     Interaction("GET", "type", "search-type", "type", search.search),

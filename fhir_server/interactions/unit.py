@@ -12,9 +12,9 @@ from fhir_server.interactions.context import Engine
 from fhir_server.model.clock import render_instant
 from fhir_server.model.codec import canonical, decode, encode
 from fhir_server.model.errors import Conflict, FhirError, Invalid, TooCostly
-from fhir_server.model.issue import has_errors
+from fhir_server.model.issue import Issue, has_errors
 from fhir_server.model.reference import parse_reference
-from fhir_server.model.resource import Resource, with_server_fields
+from fhir_server.model.resource import Resource, walk, with_server_fields
 from fhir_server.search.query import Node, Query, RefersTo, SortKey, TokenIs
 from fhir_server.store.port import UnitOfWork, Version
 from fhir_server.workflow.effects import Change, Create, Emit, Update
@@ -35,6 +35,7 @@ class Unit:
         """Expression of the resource being written in what was sent (`Bundle.entry[3].resource`), "" when it is all."""
         self._changes: list[tuple[Change, str]] = []
         self._written: list[Version] = []
+        self._to_resolve: list[tuple[Resource, str]] = []
 
     def write(self, resource: Resource, resource_id: str, method: str, current: Version | None) -> Version:
         """Store a resource as the version after `current`; an identical one changes nothing and keeps its version.
@@ -78,6 +79,8 @@ class Unit:
             principal, self.origin = PLATFORM, ""
         else:
             raise Conflict("The rules of the workflow do not come to rest on this change.", key="rules-restless")
+        if self._to_resolve:
+            self._require_targets()
         if self._written:
             self.uow.append_audit(audit_record(self.principal, self.uow.last_updated, self._written))
 
@@ -105,8 +108,29 @@ class Unit:
 
     def _record(self, version: Version, before: Resource | None, after: Resource | None) -> None:
         self._written.append(version)
+        if after is not None and self.engine.references == "enforce":
+            self._to_resolve.append((after, self.origin or after["resourceType"]))
         if self.engine.rulebook.governs(before) or self.engine.rulebook.governs(after):
             self._changes.append((Change(before, after), self.origin))
+
+    def _require_targets(self) -> None:
+        """Raise Conflict for every literal reference to a resource that is not stored, as of the end of the unit."""
+        issues = []
+        for resource, root in self._to_resolve:
+            for path, element in walk(resource, root):
+                text = element.get("reference")
+                if isinstance(text, str) and not self._stored(text):
+                    said = f"{text!r} is not stored here. Send it first or in the same transaction."
+                    issues.append(Issue("reference-not-stored", "not-found", said, f"{path}.reference"))
+        if issues:
+            raise Conflict(issues=issues)
+
+    def _stored(self, text: str) -> bool:
+        parsed = parse_reference(text, self.engine.own_base)
+        if parsed.kind != "relative":
+            return True
+        current = self.uow.current(parsed.type, parsed.id)
+        return current is not None and not current.deleted
 
     def _judge(self, change: Change, principal: Principal, origin: str) -> None:
         try:

@@ -175,15 +175,18 @@ class UnitOfWork(Snapshot, Protocol):
 class Store(Protocol):
     """A store of resources. Safe to use from several threads; one instance per process."""
 
-    def read(self, work: Callable[[Snapshot], T]) -> T:
-        """Run `work` on one consistent snapshot, in the calling thread."""
+    def read(self, work: Callable[[Snapshot], T], *, once: bool = False) -> T:
+        """Run `work` on one consistent snapshot, in the calling thread.
+
+        `once` promises that `work` asks for one thing only, which is consistent by itself and so costs less.
+        """
         ...
 
     def write(self, work: Callable[[UnitOfWork], T]) -> T:
         """Run `work` in a unit of work and commit durably before returning; what it raises undoes it and comes out."""
         ...
 
-    def read_async(self, work: Callable[[Snapshot], T], *, heavy: bool = False) -> Awaitable[T]:
+    def read_async(self, work: Callable[[Snapshot], T], *, heavy: bool = False, once: bool = False) -> Awaitable[T]:
         """As `read`, for an event loop: bounded work may run on the loop itself, `heavy` work never does."""
         ...
 

@@ -30,12 +30,14 @@ def test_fhirpy_creates_searches_patches_and_reads_history(server: Any) -> None:
     patient["gender"] = "female"
     patient.save()
     assert patient["meta"]["versionId"] == "2"
-    client.execute(
-        f"Patient/{patient.id}",
-        method="PATCH",
-        data=[{"op": "add", "path": "/birthDate", "value": "1960-02-03"}],
-        headers={"Content-Type": "application/json-patch+json"},
-    )
+    parts = [
+        {"name": "type", "valueCode": "add"},
+        {"name": "path", "valueString": "Patient"},
+        {"name": "name", "valueString": "birthDate"},
+        {"name": "value", "valueDate": "1960-02-03"},
+    ]
+    document = {"resourceType": "Parameters", "parameter": [{"name": "operation", "part": parts}]}
+    client.execute(f"Patient/{patient.id}", method="PATCH", data=document)
     patient.refresh()
     assert patient["birthDate"] == "1960-02-03"
     history = client.execute(f"Patient/{patient.id}/_history", method="GET")

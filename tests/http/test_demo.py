@@ -7,11 +7,17 @@ import socket
 import subprocess
 import sys
 import time
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 import requests
+from click import ClickException
+from click.testing import CliRunner, Result
 
+from fhir_server.cli import main
+from fhir_server.cli.demo_script import moved, read_script
+from fhir_server.cli.demo_server import ServerProcess
 from fhir_server.settings import shipped_artifacts
 
 
@@ -25,10 +31,14 @@ def command(folder: Path, port: int, *options: str) -> list[str]:
     return [sys.executable, "-m", "fhir_server", "demo", "--folder", str(folder), "--port", str(port), *options]
 
 
+def play(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
 def test_one_referral_goes_round_and_every_step_is_shown(tmp_path: Path) -> None:
     port = free_port()
-    done = subprocess.run(command(tmp_path, port, "--once"), capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = play("demo", "--folder", tmp_path, "--port", port, "--once")
+    assert done.exit_code == 0, done.output
     for shown in (
         f"http://127.0.0.1:{port}/fhir answers",
         "POST /fhir\n",
@@ -37,9 +47,9 @@ def test_one_referral_goes_round_and_every_step_is_shown(tmp_path: Path) -> None
         "422 Unprocessable",
         "412 Precondition Failed",
         'If-Match: W/"1"',
-        "is accepted, version 2",
-        "is in-progress, version 3",
-        "is completed, version 4",
+        "is accepted (Wacht op eerste contact), version 2",
+        "is in-progress (Contact gelegd), version 3",
+        "is completed (Ondersteuning afgerond), version 4",
         "every answer was as it must be",
     ):
         assert shown in done.stdout
@@ -82,19 +92,61 @@ def test_without_once_the_server_stays_until_it_is_interrupted(tmp_path: Path) -
 
 
 def test_the_demo_fails_when_the_referral_does_not_go_round(tmp_path: Path) -> None:
-    """Without the person's consent the server must refuse, and the demo must notice."""
+    """Erdan says no: the server must refuse the referral, and the demo must notice."""
     shipped = shipped_artifacts()
     for folder in ("profiles", "terminology", "mappings", "examples"):
         shutil.copytree(shipped / folder, tmp_path / "root" / folder)
-    for file in (tmp_path / "root" / "examples" / "erdan").glob("Bundle-*.json"):
-        bundle = json.loads(file.read_text(encoding="utf-8"))
-        bundle["entry"] = [entry for entry in bundle["entry"] if entry["resource"]["resourceType"] != "Consent"]
-        file.write_text(json.dumps(bundle), encoding="utf-8")
+    file = tmp_path / "root" / "examples" / "erdan" / "01-referral-bundle.json"
+    bundle = json.loads(file.read_text(encoding="utf-8"))
+    consent = next(entry["resource"] for entry in bundle["entry"] if entry["resource"]["resourceType"] == "Consent")
+    consent["status"] = "rejected"
+    file.write_text(json.dumps(bundle), encoding="utf-8")
     settings = tmp_path / "fhir.toml"
     settings.write_text(f'artifact_root = "{tmp_path / "root"}"\n', encoding="utf-8")
-    arguments = command(tmp_path / "demo", free_port(), "--once")
-    arguments[3:3] = ["--settings", str(settings)]
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 1
+    done = play("--settings", settings, "demo", "--folder", tmp_path / "demo", "--port", free_port(), "--once")
+    assert done.exit_code == 1
     assert "consent-missing" in done.stdout
     assert "the referral did not go round" in done.stderr
+
+
+def test_the_demo_says_what_is_wrong_when_the_example_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ClickException, match="does not hold the example"):
+        read_script(tmp_path, date(2026, 11, 23))
+
+
+def test_a_server_that_does_not_start_is_told_with_its_log(tmp_path: Path) -> None:
+    """The port is taken between the choice and the start."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = int(taken.getsockname()[1])
+        with (
+            pytest.raises(ClickException, match="the server did not start") as refused,
+            ServerProcess(tmp_path, port, shipped_artifacts()),
+        ):
+            pytest.fail("it must not start")
+    assert "is not free" in refused.value.message
+
+
+def test_the_dates_of_a_document_move_together_and_birth_dates_stay() -> None:
+    document = {
+        "birthDate": "2004-05-17",
+        "period": {"start": "2026-11-23", "end": "2027-11-23"},
+        "sent": "2026-11-24T09:00:00+01:00",
+        "text": "sinds 2026-11-23",
+        "value": 3,
+    }
+    assert moved(document, timedelta(days=8)) == {
+        "birthDate": "2004-05-17",
+        "period": {"start": "2026-12-01", "end": "2027-12-01"},
+        "sent": "2026-12-02T09:00:00+01:00",
+        "text": "sinds 2026-11-23",
+        "value": 3,
+    }
+
+
+def test_the_referral_of_the_script_is_written_today() -> None:
+    today = date(2031, 2, 28)
+    script = read_script(shipped_artifacts() / "examples" / "erdan", today)
+    assert script.request["authoredOn"].startswith("2031-02-28T")
+    assert len(script.parts) == len(script.request["performer"])

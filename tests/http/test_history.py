@@ -9,7 +9,7 @@ import pytest
 @pytest.fixture
 def own(fresh_server: Any) -> Any:
     """A server of the test's own: history of the system is about everything."""
-    with httpx.Client(base_url=fresh_server().base) as client:
+    with httpx.Client(base_url=fresh_server(publish_artifacts=False).base) as client:
         yield client
 
 

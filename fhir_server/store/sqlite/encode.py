@@ -12,7 +12,7 @@ The parts of a composite are rows of the parameters `composite$0`, `composite$1`
 """
 
 from collections.abc import Callable, Iterable
-from enum import IntFlag
+from enum import IntEnum
 from typing import Any, NamedTuple
 
 import msgspec
@@ -32,11 +32,11 @@ from fhir_server.search.values import (
     UriEntry,
 )
 
-Number = Callable[[str, str], int]
-"""Gives the number of (parameter, kind) for the type that is indexed."""
+Make = Callable[[str, str], int]
+"""Finds or makes the number of (parameter, kind) for the type that is indexed."""
 
 
-class Table(IntFlag):
+class Table(IntEnum):
     """The index tables besides `eq`, as bits of `doc.tables`."""
 
     REF = 1
@@ -56,15 +56,15 @@ class Rows(NamedTuple):
     composite: str | None
 
 
-def encode(entries: Iterable[Entry], number: Number) -> Rows:
-    """Turn all index entries of one resource into rows."""
-    build = _Builder(number)
+def encode(entries: Iterable[Entry], known: dict[tuple[str, str], int], make: Make) -> Rows:
+    """Turn all index entries of one resource into rows; `known` are numbers that need not be looked for."""
+    build = _Builder(known, make)
     present: dict[str, int] = {}
     composites: dict[str, list[CompositeEntry]] = {}
     for entry in entries:
         param = entry[0]
         if param not in present:
-            present[param] = number(param, "")
+            present[param] = build.number(param, "")
         if type(entry) is CompositeEntry:
             composites.setdefault(param, []).append(entry)
             for position, part in enumerate(entry.parts):
@@ -111,16 +111,26 @@ def occurrences(composite: str, param: str) -> list[CompositeEntry]:
 
 
 class _Builder:
-    __slots__ = ("keys", "number", "tables")
+    __slots__ = ("keys", "known", "make", "tables")
 
-    def __init__(self, number: Number) -> None:
-        self.number = number
+    def __init__(self, known: dict[tuple[str, str], int], make: Make) -> None:
+        self.known = known
+        self.make = make
         self.keys: dict[int, list[str]] = {}
         self.tables: dict[Table, set[tuple[Any, ...]]] = {}
 
+    def number(self, param: str, kind: str) -> int:
+        number = self.known.get((param, kind))
+        return self.make(param, kind) if number is None else number
+
     def equal(self, param: str, kind: str, value: str) -> None:
-        values = self.keys.setdefault(self.number(param, kind), [])
-        if value not in values:
+        number = self.known.get((param, kind))
+        if number is None:
+            number = self.make(param, kind)
+        values = self.keys.get(number)
+        if values is None:
+            self.keys[number] = [value]
+        elif value not in values:
             values.append(value)
 
     def row(self, table: Table, row: tuple[Any, ...]) -> None:

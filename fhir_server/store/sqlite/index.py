@@ -23,11 +23,15 @@ _keys = msgspec.json.Decoder(dict[int, list[str]])
 
 def insert(link: Link, names: PendingNames, resource_type: str, seq: int, entries: Sequence[Entry]) -> None:
     """Write the index rows of a version that has become current."""
-    make, execute = names.make, link.execute
-    rows = encode(entries, lambda param, kind: make(execute, (resource_type, param, kind)))
+    execute = link.execute
+
+    def make(param: str, kind: str) -> int:
+        return names.make(execute, (resource_type, param, kind))
+
+    rows = encode(entries, names.of_type(resource_type), make)
     mask = 0
     for table, found in rows.tables.items():
-        mask |= table
+        mask |= table.value
         link.executemany(_INSERT[table], [(*row, seq) for row in found])
     if rows.keys:
         link.executemany("INSERT INTO eq VALUES (?, ?, ?)", [(p, v, seq) for p, vs in rows.keys.items() for v in vs])
@@ -40,7 +44,7 @@ def remove(link: Link, seq: int) -> None:
     mask, keys = link.execute("SELECT tables, keys FROM doc WHERE seq = ?", (seq,)).fetchone()
     link.execute("DELETE FROM doc WHERE seq = ?", (seq,))
     for table, text in _REMOVE.items():
-        if mask & table:
+        if mask & table.value:
             link.execute(text, (seq,))
     rows = [(p, v, seq) for p, values in _keys.decode(keys).items() for v in values]
     if rows:

@@ -10,34 +10,40 @@ Execute = Callable[..., Any]
 """`sqlite3.Connection.execute` of the connection that asks."""
 
 _FIND = "SELECT p FROM name WHERE type = ? AND param = ? AND kind = ?"
+_TYPE = "SELECT type FROM name WHERE p = ?"
 
 
 class Names:
     """The numbers that are committed, and therefore true for good: they are never changed or given back."""
 
     def __init__(self) -> None:
-        self._numbers: dict[Key, int] = {}
+        self._numbers: dict[str, dict[tuple[str, str], int]] = {}
         self._types: dict[int, str] = {}
+
+    def of_type(self, resource_type: str) -> dict[tuple[str, str], int]:
+        """Return what is remembered of a type: (parameter, kind) to number. To be read only."""
+        known = self._numbers.get(resource_type)
+        return self._numbers.setdefault(resource_type, {}) if known is None else known
 
     def find(self, execute: Execute, key: Key) -> int | None:
         """Return the number of a name, None when nothing was ever stored under it."""
-        number = self._numbers.get(key)
+        known = self.of_type(key[0])
+        number = known.get(key[1:])
         if number is None and (row := execute(_FIND, key).fetchone()) is not None:
-            number = row[0]
-            self._numbers[key] = number
+            number = known[key[1:]] = row[0]
         return number
 
     def type_of(self, execute: Execute, number: int) -> str:
         """Return the resource type that has this number."""
         name = self._types.get(number)
         if name is None:
-            name = execute("SELECT type FROM name WHERE p = ?", (number,)).fetchone()[0]
-            self._types[number] = name
+            name = self._types[number] = execute(_TYPE, (number,)).fetchone()[0]
         return name
 
     def learn(self, numbers: dict[Key, int]) -> None:
         """Remember what has just been committed."""
-        self._numbers.update(numbers)
+        for (resource_type, param, kind), number in numbers.items():
+            self.of_type(resource_type)[param, kind] = number
 
 
 class PendingNames(Names):
@@ -48,14 +54,18 @@ class PendingNames(Names):
         self._known = known
         self._fresh: dict[Key, int] = {}
 
+    def of_type(self, resource_type: str) -> dict[tuple[str, str], int]:
+        """Return what is committed and remembered of a type."""
+        return self._known.of_type(resource_type)
+
     def find(self, execute: Execute, key: Key) -> int | None:
         """Return the number of a name, those made in this transaction included."""
         number = self._fresh.get(key)
         return self._known.find(execute, key) if number is None else number
 
     def type_of(self, execute: Execute, number: int) -> str:
-        """Return the resource type that has this number; what is found here is not remembered."""
-        return str(execute("SELECT type FROM name WHERE p = ?", (number,)).fetchone()[0])
+        """Return the resource type that has this number; a number that may yet be given back is not remembered."""
+        return str(execute(_TYPE, (number,)).fetchone()[0])
 
     def make(self, execute: Execute, key: Key) -> int:
         """Return the number of a name, a new one when it has none."""

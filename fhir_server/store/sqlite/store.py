@@ -62,13 +62,15 @@ class SqliteStore:
         self._writer.committed = self._checkpointer.grew
         self._closed = False
 
-    def read(self, work: Callable[[Snapshot], T]) -> T:
-        """Run `work` on one consistent snapshot, in the calling thread."""
+    def read(self, work: Callable[[Snapshot], T], *, once: bool = False) -> T:
+        """Run `work` on one consistent snapshot, in the calling thread; `once` saves the transaction around it."""
         try:
             link = self._readers.popleft()
         except IndexError:
             link = self._link()
         try:
+            if once:  # a single statement is its own snapshot
+                return work(SqliteSnapshot(link, self._names))
             link.execute("BEGIN")
             try:
                 return work(SqliteSnapshot(link, self._names))
@@ -86,11 +88,11 @@ class SqliteStore:
         """Run `work` in a unit of work and commit durably before returning."""
         return cast("T", self._writer.write(work))
 
-    async def read_async(self, work: Callable[[Snapshot], T], *, heavy: bool = False) -> T:
+    async def read_async(self, work: Callable[[Snapshot], T], *, heavy: bool = False, once: bool = False) -> T:
         """As `read`; `heavy` work runs in a thread."""
         if heavy:
             return await asyncio.get_running_loop().run_in_executor(self._heavy, self.read, work)
-        return self.read(work)
+        return self.read(work, once=once)
 
     def write_async(self, work: Callable[[UnitOfWork], T], *, heavy: bool = False) -> Awaitable[T]:
         """As `write`; units that wait together share one commit, `heavy` work runs in a thread."""

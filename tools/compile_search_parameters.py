@@ -145,6 +145,7 @@ def parameter_rows(
                 [by_url[part["definition"]]["type"], part["expression"], by_url[part["definition"]]["code"]]
                 for part in parameter.get("component", [])
             ]
+            components = paired(components, expression, base, structures)
             narrowed = parameter_targets(parameter, base, expression, structures, targets, resources)
             url = parameter["url"].removeprefix(URL_BASE)
             row = [parameter["code"], parameter["type"], expression, narrowed, components, url]
@@ -153,6 +154,18 @@ def parameter_rows(
     for row in rows.values():
         row.sort()
     return rows
+
+
+def paired(components: list[list[str]], expression: str, base: str, structures: Structures) -> list[list[str]]:
+    """Give a reference definition to the component that reaches a reference: R4 crosses the two of `relationship`."""
+    crossed = {"code": "reference", "Reference": "token"}
+    outer = compile_expression(expression, base, structures) if components else ()
+    for path in outer:
+        reached = [{p.type for p in compile_expression(part[1], path.type, structures, base)} for part in components]
+        wrong = [crossed.get(next(iter(types))) == part[0] for types, part in zip(reached, components, strict=True)]
+        if all(wrong):
+            return [[other[0], part[1], other[2]] for part, other in zip(components, reversed(components), strict=True)]
+    return components
 
 
 def for_base(expression: str, base: str) -> str:
@@ -180,6 +193,8 @@ def parameter_targets(
         return []
     allowed = {kind for path in paths for kind in path_targets(path, base, structures, targets)}
     narrowed = stated if "Resource" in allowed or not allowed else (stated & allowed or allowed)
+    if not narrowed & set(resources):
+        return ["*"]
     return ["*"] if len(narrowed) > ANY_FROM else sorted(narrowed & set(resources))
 
 

@@ -1,11 +1,11 @@
 """One `name=value` of a search → a node: modifiers, OR lists, chains, `_has`, composites (R4 search.html)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from fhir_server.search import operands, targets, tokens
+from fhir_server.search import filters, operands, targets, tokens
 from fhir_server.search.escaping import split, unescape
-from fhir_server.search.parameters import ANY, Registry, SearchParameter
+from fhir_server.search.parameters import ANY, SearchParameter
 from fhir_server.search.query import (
     EVERYTHING,
     NOTHING,
@@ -30,7 +30,8 @@ from fhir_server.search.refusals import (
     unknown_parameter,
     unsupported_modifier,
 )
-from fhir_server.search.request import Expand, Relation, SearchLimits
+from fhir_server.search.request import Relation
+from fhir_server.search.scope import Scope
 
 MODIFIERS = {
     "string": ("contains", "exact", "missing"),
@@ -49,38 +50,10 @@ _WITHOUT_INDEX = {
     "_text": "there is no full-text index of narratives.",
     "_content": "there is no full-text index of resources.",
     "_query": "this server has no named queries.",
-    "_filter": "use the search parameters themselves.",
 }
 _STRING_MODES = {"": TextMode.STARTS, "exact": TextMode.EXACT, "contains": TextMode.CONTAINS}
 _URI_MODES = {"": TextMode.EXACT, "below": TextMode.BELOW, "above": TextMode.ABOVE, "contains": TextMode.CONTAINS}
 _RELATIONS: dict[str, Relation] = {"in": "in", "not-in": "in", "below": "below", "above": "above"}
-
-
-class Budget:
-    """Counts the conditions of one search: a chain through references to many types multiplies them."""
-
-    def __init__(self, conditions: int) -> None:
-        self._left = conditions
-
-    def spend(self, limits: SearchLimits, full_name: str) -> None:
-        """Count one. Raises Malformed when none is left."""
-        self._left -= 1
-        if self._left < 0:
-            found = "too many possible types in its chain (name them: subject:Patient)"
-            raise too_much(full_name, found, f"{limits.conditions} combinations")
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What reading a condition depends on; `depth` counts the chains and `_has` around it."""
-
-    registry: Registry
-    limits: SearchLimits
-    own_base: str
-    now_us: int
-    expand: Expand | None
-    budget: Budget
-    depth: int = 0
 
 
 def condition(scope: Scope, resource_type: str, name: str, value: str, full_name: str = "") -> Node:
@@ -94,6 +67,9 @@ def condition(scope: Scope, resource_type: str, name: str, value: str, full_name
         raise too_much(full_name, "too many links in its chain", str(scope.limits.chain_depth))
     if name.startswith("_has:"):
         return _has(scope, resource_type, name, value, full_name)
+    if name == "_filter":
+        _check_length(scope, value, full_name)
+        return filters.read(scope, resource_type, value, condition)
     first, dot, rest = name.partition(".")
     code, _, modifier = first.partition(":")
     parameter = _parameter(scope, resource_type, code, full_name)
@@ -213,9 +189,13 @@ def _values(scope: Scope, value: str, full_name: str) -> list[str]:
     if len(values) > scope.limits.or_values:
         raise too_much(full_name, f"{len(values)} values", f"{scope.limits.or_values} separated by commas")
     for part in values:
-        if len(part) > scope.limits.value_length:
-            raise too_much(full_name, f"a value of {len(part)} characters", str(scope.limits.value_length))
+        _check_length(scope, part, full_name)
     return values
+
+
+def _check_length(scope: Scope, value: str, full_name: str) -> None:
+    if len(value) > scope.limits.value_length:
+        raise too_much(full_name, f"a value of {len(value)} characters", str(scope.limits.value_length))
 
 
 def _alternatives(scope: Scope, parameter: SearchParameter, modifier: str, value: str, full_name: str) -> Node:

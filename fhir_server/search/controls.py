@@ -5,7 +5,15 @@ from typing import Literal, TypeVar, get_args
 from fhir_server.search.escaping import split
 from fhir_server.search.parameters import Registry
 from fhir_server.search.query import SortKey
-from fhir_server.search.refusals import NotOffered, bad_value, listed, nearest, not_supported, shown
+from fhir_server.search.refusals import (
+    NotOffered,
+    bad_value,
+    listed,
+    nearest,
+    not_supported,
+    shown,
+    unsupported_modifier,
+)
 from fhir_server.search.request import WILDCARD, Include, SearchLimits, Summary, Total
 
 CONTROLS = frozenset(
@@ -87,7 +95,13 @@ def elements(registry: Registry, resource_type: str, value: str) -> tuple[str, .
 
 
 def contained(name: str, value: str) -> None:
-    """Accept the default, `_contained=false`; contained resources are not indexed on their own."""
+    """Accept the default, `_contained=false`; contained resources are not indexed on their own.
+
+    Other controls come here only with a modifier, which none of them takes.
+    """
+    _, colon, modifier = name.partition(":")
+    if colon:
+        raise unsupported_modifier(name, modifier, ())
     if name != "_contained" or value != "false":
         raise not_supported(name, "contained resources are not searched on their own; only _contained=false is.")
 

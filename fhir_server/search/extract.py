@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from fhir_server.model.resource import Resource
-from fhir_server.search.convert import Emit, Entries, converter
+from fhir_server.search.convert import PARTS, PHONETIC, converter
+from fhir_server.search.emit import Emit, Entries, each
 from fhir_server.search.expressions import FLAG, At, Equals, Path, RefersToType, Step
 from fhir_server.search.links import canonical, inline, reference
 from fhir_server.search.parameters import Registry, SearchParameter
@@ -36,7 +37,7 @@ class _Composite(NamedTuple):
 
 
 class _Plan(NamedTuple):
-    members: Mapping[str, Emit]
+    members: "_Branches"
     composites: tuple[_Composite, ...]
     absent: tuple[tuple[frozenset[str], Entry], ...]
     """Entries of a resource that has none of these members."""
@@ -60,11 +61,18 @@ class Extractor:
         if plan is None:
             plan = self._planned(kind)
         out: list[Entry] = []
-        members = plan.members
+        members = plan.members.each
         for name, value in resource.items():
-            emit = members.get(name)
-            if emit is not None:
-                emit(value, out)
+            if name in members:
+                if type(value) is list:
+                    emit = members[name]
+                    for item in value:
+                        emit(item, out)
+                else:
+                    members[name](value, out)
+        for name, emit in plan.members.whole.items():
+            if name in resource:
+                emit(resource[name], out)
         for composite in plan.composites:
             _pair(composite, resource, out)
         for names, entry in plan.absent:
@@ -74,7 +82,7 @@ class Extractor:
 
     def _planned(self, kind: Any) -> _Plan:
         if type(kind) is not str:
-            return _Plan({}, (), ())
+            return _Plan(_Branches({}, {}), (), ())
         plan = _plan(self._registry.of(kind), self._own_base)
         self._plans[kind] = plan
         return plan
@@ -103,57 +111,82 @@ def _leaves(
         kept = frozenset(test.type for step in path.steps for test in step.tests if isinstance(test, RefersToType))
         if path.type == "Resource":
             kept = targets
-        found.append((path.steps, _Leaf(kind, path.type, param, kept)))
+        parts = PARTS.get(path.type, ()) if kind == "string" else ()
+        if parts:
+            read = [part for part in parts if param != PHONETIC or part not in ("prefix", "suffix")]
+            found += [((*path.steps, Step(part)), _Leaf(kind, "string", param, kept)) for part in read]
+        else:
+            found.append((path.steps, _Leaf(kind, path.type, param, kept)))
     return found
 
 
-def _branches(wanted: list[tuple[tuple[Step, ...], _Leaf]], own_base: str) -> dict[str, Emit]:
-    """Return member → closure for one level of the merged tree."""
+class _Branches(NamedTuple):
+    """One level of the merged tree: what each member's values go to."""
+
+    each: dict[str, Emit]
+    """Called with one value, or with every item of an array."""
+    whole: dict[str, Emit]
+    """Called with the array itself, because a position in it matters."""
+
+
+def _branches(wanted: list[tuple[tuple[Step, ...], _Leaf]], own_base: str) -> _Branches:
     by_key: dict[str, list[tuple[Step, tuple[Step, ...], _Leaf]]] = {}
     for steps, leaf in wanted:
         if steps:
             by_key.setdefault(steps[0].key, []).append((steps[0], steps[1:], leaf))
-    built = {key: _member(group, own_base) for key, group in by_key.items()}
-    return {key: emit for key, emit in built.items() if emit is not None}
+    built = _Branches({}, {})
+    for key, group in by_key.items():
+        plain, positional = _member(group, own_base)
+        if plain:
+            built.each[key] = _all(plain)
+        if positional:
+            built.whole[key] = _all(positional)
+    return built
 
 
-def _member(group: list[tuple[Step, tuple[Step, ...], _Leaf]], own_base: str) -> Emit | None:
+def _member(group: list[tuple[Step, tuple[Step, ...], _Leaf]], own_base: str) -> tuple[list[Emit], list[Emit]]:
     by_tests: dict[tuple[Equals | At, ...], list[tuple[tuple[Step, ...], _Leaf]]] = {}
     for step, rest, leaf in group:
         tests = tuple(test for test in step.tests if not isinstance(test, RefersToType))
         by_tests.setdefault(tests, []).append((rest, leaf))
-    emits: list[Emit] = []
+    plain: list[Emit] = []
+    positional: list[Emit] = []
     for tests, wanted in by_tests.items():
         inner = [*_ends([leaf for rest, leaf in wanted if not rest], own_base)]
-        if below := _branches([(rest, leaf) for rest, leaf in wanted if rest], own_base):
-            inner.append(_descend(tuple(below.items())))
-        emits += [_filtered(tests, _each(emit)) for emit in inner]
-    return _all(emits)
+        below = _branches([(rest, leaf) for rest, leaf in wanted if rest], own_base)
+        if below.each or below.whole:
+            inner.append(_descend(tuple(below.each.items()), tuple(below.whole.items())))
+        kept = positional if any(isinstance(test, At) for test in tests) else plain
+        kept += [_filtered(tests, emit) for emit in inner]
+    return plain, positional
 
 
 def _ends(leaves: list[_Leaf], own_base: str) -> Iterator[Emit]:
-    """Yield one converter per parameter that ends here; references are converted once for all of them."""
+    """Yield one converter for all parameters that read the values at the end of a path alike."""
     references = tuple(
         (leaf.param, leaf.types) for leaf in leaves if (leaf.parameter_type, leaf.datatype) == _REFERENCE
     )
     if references:
         yield reference(references, own_base)
+    alike: dict[tuple[str, str], list[str]] = {}
     for leaf in leaves:
-        if leaf.parameter_type == "reference":
-            if leaf.datatype in ("canonical", "uri"):
-                yield canonical(leaf.param, own_base)
-            elif leaf.datatype == "Resource":
-                yield inline(leaf.param, leaf.types)
-        elif emit := converter(leaf.parameter_type, leaf.datatype, leaf.param):
+        if leaf.parameter_type != "reference":
+            alike.setdefault((leaf.parameter_type, leaf.datatype), []).append(leaf.param)
+        elif leaf.datatype in ("canonical", "uri"):
+            yield canonical(leaf.param, own_base)
+        elif leaf.datatype == "Resource":
+            yield inline(leaf.param, leaf.types)
+    for (kind, datatype), params in alike.items():
+        if emit := converter(kind, datatype, tuple(params)):
             yield emit
 
 
 _REFERENCE = ("reference", "Reference")
 
 
-def _all(emits: list[Emit]) -> Emit | None:
-    if len(emits) <= 1:
-        return emits[0] if emits else None
+def _all(emits: list[Emit]) -> Emit:
+    if len(emits) == 1:
+        return emits[0]
     several = tuple(emits)
 
     def emit_all(value: Any, out: Entries) -> None:
@@ -163,24 +196,15 @@ def _all(emits: list[Emit]) -> Emit | None:
     return emit_all
 
 
-def _each(emit: Emit) -> Emit:
-    def emit_each(value: Any, out: Entries) -> None:
-        if type(value) is list:
-            for item in value:
-                emit(item, out)
-        else:
-            emit(value, out)
-
-    return emit_each
-
-
-def _descend(below: tuple[tuple[str, Emit], ...]) -> Emit:
+def _descend(below: tuple[tuple[str, Emit], ...], whole: tuple[tuple[str, Emit], ...]) -> Emit:
     def emit_below(value: Any, out: Entries) -> None:
         if type(value) is dict:
             for key, emit in below:
-                member = value.get(key)
-                if member is not None:
-                    emit(member, out)
+                if key in value:
+                    each(value[key], emit, out)
+            for key, emit in whole:
+                if key in value:
+                    emit(value[key], out)
 
     return emit_below
 
@@ -188,12 +212,22 @@ def _descend(below: tuple[tuple[str, Emit], ...]) -> Emit:
 def _filtered(tests: tuple[Equals | At, ...], emit: Emit) -> Emit:
     if not tests:
         return emit
+    if len(tests) == 1 and isinstance(tests[0], Equals):
+        return _equal(*tests[0], emit)
 
     def emit_filtered(value: Any, out: Entries) -> None:
         for item in _kept(value, tests):
             emit(item, out)
 
     return emit_filtered
+
+
+def _equal(name: str, text: str, emit: Emit) -> Emit:
+    def emit_equal(value: Any, out: Entries) -> None:
+        if type(value) is dict and value.get(name) == text:
+            emit(value, out)
+
+    return emit_equal
 
 
 def _kept(value: Any, tests: tuple[Any, ...]) -> list[Any]:
@@ -222,18 +256,17 @@ def _part(
     outer: list[tuple[tuple[Step, ...], _Leaf]] = []
     for steps, leaf in _leaves(kind, paths, param, frozenset()):
         (outer if steps[0].key == "%resource" else inner).append((steps, leaf))
-    near = tuple(_branches(inner, own_base).items())
-    far = tuple(_branches([(steps[1:], leaf) for steps, leaf in outer], own_base).items())
+    near = _branches(inner, own_base)
+    far = _branches([(steps[1:], leaf) for steps, leaf in outer], own_base)
+    of_element = _descend(tuple(near.each.items()), tuple(near.whole.items()))
+    of_resource = _descend(tuple(far.each.items()), tuple(far.whole.items())) if outer else None
 
     def entries(element: Resource, resource: Resource) -> tuple[SimpleEntry, ...]:
         out: list[SimpleEntry] = []
-        for key, emit in near:
-            if key in element:
-                emit(element[key], out)
-        for key, emit in far:
-            if key in resource:
-                emit(resource[key], out)
-        return tuple(dict.fromkeys(out))
+        of_element(element, out)
+        if of_resource:
+            of_resource(resource, out)
+        return tuple(out) if len(out) < 2 else tuple(dict.fromkeys(out))  # noqa: PLR2004  # one entry repeats none
 
     return entries
 

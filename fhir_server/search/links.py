@@ -5,10 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 from fhir_server.model.reference import parse_reference
-from fhir_server.search.convert import Emit, Entries
+from fhir_server.search.emit import Emit, Entries
 from fhir_server.search.values import ReferenceEntry
 
-_LOCAL = re.compile(r"([A-Z][A-Za-z]{1,63})/([A-Za-z0-9\-.]{1,64})")
+_LOCAL = re.compile(r"([A-Z][A-Za-z]{1,63})/([A-Za-z0-9\-.]{1,64})").fullmatch
 _new: Callable[..., ReferenceEntry] = tuple.__new__
 
 
@@ -23,12 +23,13 @@ def reference(params: tuple[tuple[str, frozenset[str]], ...], own_base: str) -> 
     def emit(value: Any, out: Entries) -> None:
         if type(value) is not dict:
             return
-        target, version, kind = _target(value.get("reference"), own_base)
-        identifier, system, code = value.get("identifier"), "", ""
-        if type(identifier) is dict:
-            system, code = identifier.get("system", ""), identifier.get("value", "")
-            if type(system) is not str or type(code) is not str:
-                system = code = ""
+        text, system, code = value.get("reference"), "", ""
+        if type(text) is str and (match := _LOCAL(text)):
+            target, version, kind = text, "", match[1]
+        else:
+            target, version, kind = _target(text, own_base)
+        if "identifier" in value:
+            system, code = _identifier(value["identifier"])
         if not target and not code and not system:
             return
         if not kind:
@@ -44,8 +45,6 @@ def _target(text: Any, own_base: str) -> tuple[str, str, str]:
     """Return `(target, version, type)`; "" for what the text does not say."""
     if type(text) is not str:
         return "", "", ""
-    if match := _LOCAL.fullmatch(text):
-        return text, "", match[1]
     parsed = parse_reference(text, own_base)
     if parsed.kind == "relative":
         return f"{parsed.type}/{parsed.id}", parsed.version, parsed.type
@@ -54,6 +53,13 @@ def _target(text: Any, own_base: str) -> tuple[str, str, str]:
     if parsed.kind == "other" and "://" in text:
         return text, "", ""
     return "", "", ""
+
+
+def _identifier(identifier: Any) -> tuple[str, str]:
+    if type(identifier) is not dict:
+        return "", ""
+    system, code = identifier.get("system", ""), identifier.get("value", "")
+    return (system, code) if type(system) is type(code) is str else ("", "")
 
 
 def _stated_type(value: dict[str, Any]) -> str:

@@ -1,18 +1,18 @@
 """Query parameters → SearchRequest (R4 search.html; strict unless the client prefers lenient handling)."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from typing import Any
 
 from fhir_server.model.clock import SystemClock
 from fhir_server.search import controls
-from fhir_server.search.conditions import Budget, Scope, condition
+from fhir_server.search.conditions import condition
 from fhir_server.search.parameters import Registry
 from fhir_server.search.query import EVERYTHING, And, Node
 from fhir_server.search.refusals import NotOffered, bad_value, nearest, too_much
 from fhir_server.search.request import Expand, SearchLimits, SearchRequest
+from fhir_server.search.scope import Budget, Scope
 
 DEFAULT_LIMITS = SearchLimits()
-_ONCE = frozenset({"_count", "_total", "_summary", "_cursor", "_sort", "_elements"})
 
 
 def parse_search(
@@ -32,62 +32,73 @@ def parse_search(
     Raises Malformed for what cannot be understood; NotOffered (a NotSupported) for what is unknown or not offered, unless
     `strict` is false: then its name is in `ignored` and it is left out of `used`. Bounds of `limits` always hold.
     """
-    if resource_type not in registry.types:
-        hint = nearest(resource_type, registry.types)
-        raise NotOffered(f"{resource_type!r} is not a resource type of R4.{hint}", key="unknown-resource-type")
-    if len(params) > limits.parameters:
-        raise too_much(params[limits.parameters][0], f"{len(params) - 1} others beside it", str(limits.parameters))
+    _check(registry, resource_type, params, limits)
     now = SystemClock().now_ms() * 1_000 if now_us is None else now_us
     scope = Scope(registry, limits, own_base, now, expand, Budget(limits.conditions))
-    request = SearchRequest(resource_type)
     where: list[Node] = []
+    shape: dict[str, Any] = {}
     used: list[tuple[str, str]] = []
     ignored: list[str] = []
     for name, value in params:
-        if not value:
-            ignored.append(name)
-            continue
         try:
-            if name.partition(":")[0] in controls.CONTROLS:
-                request = _controlled(scope, request, name, value, {n for n, _ in used})
+            if not value:
+                ignored.append(name)
+            elif name.partition(":")[0] in controls.CONTROLS:
+                _control(scope, resource_type, name, value, shape)
+                used.append((name, value))
             else:
                 where.append(condition(scope, resource_type, name, value))
+                used.append((name, value))
         except NotOffered:
             if strict:
                 raise
             ignored.append(name)
-        else:
-            used.append((name, value))
     shown = tuple(pair for pair in used if pair[0] != "_cursor")
-    return replace(request, where=_all(where), used=shown, ignored=tuple(dict.fromkeys(ignored)))
+    return SearchRequest(resource_type, _all(where), used=shown, ignored=tuple(dict.fromkeys(ignored)), **shape)
+
+
+def _check(registry: Registry, resource_type: str, params: Sequence[tuple[str, str]], limits: SearchLimits) -> None:
+    if not registry.of(resource_type):
+        hint = nearest(resource_type, registry.types)
+        raise NotOffered(f"{resource_type!r} is not a resource type of R4.{hint}", key="unknown-resource-type")
+    if len(params) > limits.parameters:
+        raise too_much(params[limits.parameters][0], f"{len(params) - 1} others beside it", str(limits.parameters))
 
 
 def _all(where: list[Node]) -> Node:
+    if len(where) == 1:
+        return where[0]
     distinct = tuple(dict.fromkeys(where))
     return distinct[0] if len(distinct) == 1 else And(distinct) if distinct else EVERYTHING
 
 
-def _controlled(scope: Scope, request: SearchRequest, name: str, value: str, seen: set[str]) -> SearchRequest:
-    registry, kind = scope.registry, request.resource_type
-    if name in _ONCE and name in seen:
+_ONCE = {
+    "_sort": "sort", "_count": "count", "_total": "total", "_summary": "summary", "_elements": "elements", "_cursor": "cursor",
+}  # fmt: skip
+
+
+def _control(scope: Scope, kind: str, name: str, value: str, shape: dict[str, Any]) -> None:
+    """Add what one control asks to the members of the request."""
+    registry = scope.registry
+    member = _ONCE.get(name)
+    if member in shape:
         raise bad_value("search-repeated-parameter", name, value, "this parameter at most once")
-    match name.partition(":"):
-        case ("_sort", "", _):
-            return replace(request, sort=controls.sort(registry, kind, value))
-        case ("_count", "", _):
-            return replace(request, count=controls.count(value, scope.limits))
-        case ("_total", "", _):
-            return replace(request, total=controls.total(value))
-        case ("_summary", "", _):
-            return replace(request, summary=controls.summary(value))
-        case ("_elements", "", _):
-            return replace(request, elements=controls.elements(registry, kind, value))
-        case ("_cursor", "", _):
-            return replace(request, cursor=value)
-        case ("_include", _, _):
-            return replace(request, includes=(*request.includes, controls.include(registry, kind, name, value)))
-        case ("_revinclude", _, _):
-            return replace(request, revincludes=(*request.revincludes, controls.include(registry, kind, name, value)))
+    match name:
+        case "_sort":
+            shape["sort"] = controls.sort(registry, kind, value)
+        case "_count":
+            shape["count"] = controls.count(value, scope.limits)
+        case "_total":
+            shape["total"] = controls.total(value)
+        case "_summary":
+            shape["summary"] = controls.summary(value)
+        case "_elements":
+            shape["elements"] = controls.elements(registry, kind, value)
+        case "_cursor":
+            shape["cursor"] = value
+        case _ if name.startswith("_include"):
+            shape["includes"] = (*shape.get("includes", ()), controls.include(registry, kind, name, value))
+        case _ if name.startswith("_revinclude"):
+            shape["revincludes"] = (*shape.get("revincludes", ()), controls.include(registry, kind, name, value))
         case _:
             controls.contained(name, value)
-            return request

@@ -22,6 +22,7 @@ _LATIN = {
 }  # fmt: skip
 _LETTERS = str.maketrans(_LATIN | dict.fromkeys(_VANISH, ""))
 _ASCII = str.maketrans({chr(code): " " for code in range(128) if not chr(code).isalnum()} | {"'": "", "`": "", ".": ""})
+_LATIN_MARKS = re.compile("[\u0300-\u036f]+")
 _OTHER = re.compile(r"[\W_]+")
 _SOUNDS = str.maketrans(
     dict.fromkeys("bfpvw", "1") | dict.fromkeys("cgjkqsxz", "2") | dict.fromkeys("dt", "3") | {"l": "4"}
@@ -34,15 +35,18 @@ _NOT_DIALLED = re.compile(r"[^\d+]+")
 
 def normalise(text: str) -> str:
     """Fold a text as the module says; idempotent, and "" for a text of nothing but punctuation."""
-    if text.isascii():
-        return " ".join(text.lower().translate(_ASCII).split())
-    folded = _folded(_folded(text).casefold())
-    return " ".join(_OTHER.sub(" ", folded).split())
+    if not text.isascii():
+        text = _folded(text)
+        if not text.isascii():
+            return " ".join(_OTHER.sub(" ", _folded(text.casefold())).split())
+    return " ".join(text.lower().translate(_ASCII).split())
 
 
 def _folded(text: str) -> str:
-    decomposed = unicodedata.normalize("NFKD", text.translate(_LETTERS)).translate(_LETTERS)
-    return "".join([char for char in decomposed if unicodedata.category(char) != "Mn"])
+    decomposed = _LATIN_MARKS.sub("", unicodedata.normalize("NFKD", text.translate(_LETTERS)))
+    if decomposed.isascii():
+        return decomposed
+    return "".join([char for char in decomposed.translate(_LETTERS) if unicodedata.category(char) != "Mn"])
 
 
 def phonetic(text: str) -> str:

@@ -47,7 +47,7 @@ $(VENV)/.runtime: $(VENV)/.base requirements/runtime.txt requirements/build.txt 
 
 $(VENV)/.dev: $(VENV)/.base requirements/dev.txt requirements/build.txt pyproject.toml
 	@echo "Installing what the server and its tests need ..."
-	@$(UV) sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
+	@$(UV) sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements/dev.txt
 	@$(UV) install --quiet --python $(BIN)/python --no-deps --build-constraints requirements/build.txt --editable .
 	@touch $@
 
@@ -77,7 +77,6 @@ style: $(VENV)/.dev
 types: $(VENV)/.dev
 	@echo "== types"
 	@$(BIN)/mypy --no-error-summary
-	@$(BIN)/mypy --no-error-summary --explicit-package-bases tests
 
 layers: $(VENV)/.dev
 	@echo "== layers"
@@ -94,13 +93,14 @@ changelog:
 
 tests: $(VENV)/.dev
 	@echo "== tests"
-	@$(BIN)/pytest --cov --cov-report=term:skip-covered --durations=10 $(PYTEST_ARGS)
+	@$(BIN)/pytest $(or $(PYTEST_ARGS),--cov --cov-report=term:skip-covered --durations=10)
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m bench
 
 soak: $(VENV)/.dev
-	@SOAK=1 $(BIN)/pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m tests.soak.kill --kills 500
+	@$(BIN)/python -m tests.soak.feed --changes 1000000
 
 # --- Chores ---
 

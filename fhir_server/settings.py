@@ -80,6 +80,10 @@ class Settings:
         explanation="Hold every ServiceRequest and Task to the referral rules, not only those that claim our profiles.",
     )
     contact_days: int = _setting(7, "Days within which an organisation should contact the person.", minimum=1)
+    publish_artifacts: bool = _setting(
+        default=True,
+        explanation="Store our profiles and terminology at start, so that clients can read them; off keeps the store as it is.",
+    )
     references: Literal["ignore", "enforce"] = _setting(
         "ignore",
         "`enforce` refuses a literal relative reference to what is not stored; `ignore` lets systems load in any order.",

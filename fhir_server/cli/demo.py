@@ -2,7 +2,8 @@
 
 import signal
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,14 +40,13 @@ def demo(context: click.Context, once: bool, port: int, folder: Path) -> None:
     fhir-server demo --once --port 9000
     """  # noqa: D301  # click reads \b as "keep these lines"
     artifacts = settings_of(context).settings.artifacts
-    signal.signal(signal.SIGTERM, _leave)
     click.echo("Starting a server ...")
     from fhir_server.cli.demo_server import ServerProcess, choose_port
 
     chosen = choose_port(port)
     if chosen != port:
         click.echo(f"Port {port} is taken; this demo uses {chosen}.")
-    with ServerProcess(folder, chosen, artifacts) as server:
+    with _leaving_on_sigterm(), ServerProcess(folder, chosen, artifacts) as server:
         click.echo(f"{server.base} answers; store {server.store}, log {server.log}")
         _load_region(server.base, artifacts)
         place = _play(server.base, artifacts)
@@ -54,8 +54,17 @@ def demo(context: click.Context, once: bool, port: int, folder: Path) -> None:
             _stay(server, place)
 
 
-def _leave(*_: object) -> None:
+@contextmanager
+def _leaving_on_sigterm() -> Iterator[None]:
     """End in good order when asked to, so that the server does not outlive the demo."""
+    before = signal.signal(signal.SIGTERM, _leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _leave(*_: object) -> None:
     raise SystemExit(128 + signal.SIGTERM)
 
 

@@ -3,15 +3,19 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import click
+
 from fhir_server.access.principal import Principal
 from fhir_server.app import build_engine
+from fhir_server.cli.configuration import refused_setting
 from fhir_server.cli.loaders import EntryRefusal, refused_entries
 from fhir_server.interactions.context import Engine
 from fhir_server.interactions.perform import perform
 from fhir_server.interactions.request import Request, Result
 from fhir_server.model.codec import decode, encode
+from fhir_server.model.errors import FhirError
 from fhir_server.model.resource import Resource
-from fhir_server.settings import Settings
+from fhir_server.settings import Settings, SettingsError
 from fhir_server.store.port import Store
 
 _OPERATOR = Principal(roles=frozenset({"operator"}), agent="fhir-server load")
@@ -53,8 +57,8 @@ class EngineLoader:
 
 @contextmanager
 def open_engine_loader(settings: Settings) -> Iterator[EngineLoader]:
-    """Open the store of these settings for loading, and close it durably."""
-    engine = build_engine(settings)
+    """Open the store of these settings for loading, and close it durably. Raises ClickException when it does not open."""
+    engine = open_engine(settings)
     try:
         yield EngineLoader(engine, settings.public_base)
     finally:
@@ -63,9 +67,20 @@ def open_engine_loader(settings: Settings) -> Iterator[EngineLoader]:
 
 @contextmanager
 def open_store(settings: Settings) -> Iterator[Store]:
-    """Open the store of these settings, and close it."""
-    engine = build_engine(settings)
+    """Open the store of these settings, and close it. Raises ClickException when it does not open."""
+    engine = open_engine(settings)
     try:
         yield engine.store
     finally:
         engine.store.close()
+
+
+def open_engine(settings: Settings) -> Engine:
+    """Wire an engine on the store of these settings, whose folder is made. Raises ClickException when it does not open."""
+    try:
+        settings.store_path.parent.mkdir(parents=True, exist_ok=True)
+        return build_engine(settings)
+    except SettingsError as error:
+        raise refused_setting(error) from error
+    except (FhirError, OSError) as error:
+        raise click.ClickException(f"the store {settings.store_path} does not open: {error}") from error

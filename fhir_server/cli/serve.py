@@ -13,6 +13,9 @@ from fhir_server.settings import Settings
 if TYPE_CHECKING:
     import uvicorn
 
+READY = "ready; Ctrl-C stops it"
+"""What the server prints when it answers requests."""
+
 _WARNING = """
   DEVELOPMENT MODE: nobody's identity is checked. Whoever can reach this port can read and change everything,
   and says in a header who it is. Only this machine can reach it. Do not put real people's data in.
@@ -67,6 +70,7 @@ def _server(settings: Settings) -> "uvicorn.Server":
     import uvicorn
 
     from fhir_server.app import create_app
+    from fhir_server.cli.engine import open_engine
     from fhir_server.cli.logs import configure_logs
 
     class Announced(uvicorn.Server):
@@ -75,11 +79,11 @@ def _server(settings: Settings) -> "uvicorn.Server":
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             if self.started:
-                click.echo("ready; Ctrl-C stops it")
+                click.echo(READY)
 
     configure_logs(settings)
     configuration = uvicorn.Config(
-        create_app(settings),
+        create_app(settings, open_engine(settings)),
         log_config=None,
         access_log=False,
         server_header=False,

@@ -22,7 +22,7 @@ PLACEHOLDER = re.compile(r"\b(TODO|FIXME|HACK|TBD|NotImplementedError|NotImpleme
 SUPPRESSION = re.compile(
     r"#\s*(noqa|type:\s*ignore|pragma:\s*no cover)(?P<codes>:\s*[A-Z]+\d+(\s*,\s*[A-Z]+\d+)*|\[[\w\-, ]+\])?(?P<rest>.*)"
 )
-REASON = re.compile(r"\s*#\s*\w{4}")
+REASON = re.compile(r"\s*#\s*\S.{3}")
 STDLIB_ONLY = {"msgspec"}
 """What the kernel may import beside the standard library (docs/adr/0002)."""
 

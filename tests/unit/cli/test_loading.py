@@ -32,7 +32,8 @@ class Shelf:
 
 
 def load(*resources: Resource, open_bundles: bool = False) -> tuple[Shelf, Report]:
-    shelf, seen = Shelf(), []
+    shelf = Shelf()
+    seen: list[str] = []
     inputs = [Input(f"file-{index}", resource) for index, resource in enumerate(resources)]
     report = load_all(inputs, shelf, open_bundles=open_bundles, progress=seen.append)
     assert seen == [item.origin for item in inputs]

@@ -248,7 +248,7 @@ def test_fhirpath_patch_applies(
     assert list(result) == list(after)
 
 
-def raw(*parts: dict[str, Any], name: str = "operation") -> dict[str, Any]:
+def raw(*parts: Any, name: str = "operation") -> dict[str, Any]:
     return {"name": name, "part": list(parts)}
 
 

@@ -39,7 +39,7 @@ def test_an_outcome_always_has_an_issue() -> None:
     ("severity", "bad"), [("fatal", True), ("error", True), ("warning", False), ("information", False)]
 )
 def test_only_errors_count_as_errors(severity: str, bad: bool) -> None:
-    assert has_errors([Issue("k", "value", "x", severity=severity)]) is bad  # type: ignore[arg-type]
+    assert has_errors([Issue("k", "value", "x", severity=severity)]) is bad  # type: ignore[arg-type]  # the parameter is any text
     assert not has_errors([])
 
 

@@ -8,7 +8,7 @@ from fhir_server.model.temporal import BEGINNING, END, Interval, parse_temporal,
 
 
 def micros(*parts: int) -> int:
-    moment = datetime(*parts, tzinfo=UTC)  # type: ignore[misc, arg-type]
+    moment = datetime(*parts, tzinfo=UTC)  # type: ignore[misc, arg-type]  # parts come from a table
     delta = moment - datetime(1970, 1, 1, tzinfo=UTC)
     return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
 

@@ -2,6 +2,7 @@
 
 import itertools
 import secrets
+import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote_to_bytes
@@ -45,13 +46,21 @@ class FhirEndpoint:
     """Serves everything below the base path."""
 
     def __init__(
-        self, engine: Engine, *, base: str, base_path: str, max_body_bytes: int, cross_check: bool = False
+        self,
+        engine: Engine,
+        *,
+        base: str,
+        base_path: str,
+        max_body_bytes: int,
+        cross_check: bool = False,
+        trace: bool = False,
     ) -> None:
         self._engine = engine
         self._base = base
         self._prefix = base_path.encode()
         self._max_body = max_body_bytes
         self._cross_check = cross_check
+        self._trace = trace
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request; a defect of ours is logged with its request id and told as 500 without detail."""
@@ -64,10 +73,12 @@ class FhirEndpoint:
                 response = render_failure(request_id)
         except Disconnected:
             return
-        except Exception:  # noqa: BLE001  # a defect of ours: logged whole, told without detail
-            _log.exception("request failed", request_id=request_id, method=scope["method"])
+        except Exception as error:  # noqa: BLE001  # a defect of ours: its place is logged, no detail leaves the server
+            _log.error("request failed", request_id=request_id, method=scope["method"], **_place(error))  # a traceback could quote what was sent
             response = render_failure(request_id)
         await _send(send, scope["method"], response, request_id)
+        if self._trace:
+            _log.debug("answered", request_id=request_id, method=scope["method"], status=int(response.status))
 
     async def _respond(self, scope: Scope, headers: HeaderMap, receive: Receive) -> Response:
         indent = False
@@ -103,6 +114,7 @@ class FhirEndpoint:
             strict=wishes.strict,
             principal=_principal(headers),
             base=self._base,
+            languages=headers.get(b"accept-language", b"").decode("latin-1"),
         )
 
     def _path(self, scope: Scope) -> str:
@@ -166,6 +178,15 @@ def _principal(headers: HeaderMap) -> Principal:
     return developer_principal(
         headers.get(b"x-dev-organization", b"").decode("latin-1"), headers.get(b"x-dev-roles", b"").decode("latin-1")
     )
+
+
+def _place(error: Exception) -> dict[str, object]:
+    """Describe where a defect struck, without any value: messages and locals may hold personal data."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return {
+        "failure": type(error).__name__,
+        "at": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
+    }
 
 
 def _request_id(sent: bytes) -> str:

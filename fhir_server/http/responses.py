@@ -40,7 +40,7 @@ def render(request: Request, result: Result, *, indent: bool = False) -> Respons
         body = encode(operation_outcome(result.issues))
     if body is None or result.kind is Kind.NOT_MODIFIED:
         return Response(status, headers, b"")
-    headers.append(_CONTENT_TYPE)
+    headers.append((b"content-type", result.media_type.encode()) if result.media_type else _CONTENT_TYPE)
     return Response(status, headers, pretty(body) if indent else body)
 
 

@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Protocol
 
 
@@ -21,6 +22,7 @@ class SystemClock:
         return time.time_ns() // 1_000_000
 
 
+@lru_cache(maxsize=256)
 def render_instant(ms: int) -> str:
     """Render milliseconds since the epoch as a FHIR instant in UTC with exactly three decimals."""
     moment = datetime.fromtimestamp(ms // 1000, UTC)

@@ -70,6 +70,11 @@ def decode(raw: bytes) -> Any:
     return value
 
 
+def decode_stored(raw: bytes) -> Any:
+    """Read bytes that `encode` wrote: what `decode` refuses cannot be in them."""
+    return _decoder.decode(raw)
+
+
 def decode_resource(raw: bytes) -> Resource:
     """Read one JSON object that names its `resourceType`. Raises Malformed otherwise."""
     value = decode(raw)

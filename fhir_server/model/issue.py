@@ -34,11 +34,12 @@ class Issue(NamedTuple):
 
     def to_json(self) -> Resource:
         """Render as an element of OperationOutcome.issue."""
+        text = str(self.diagnostics)  # it may be of a class that knows other languages
         rendered: Resource = {
             "severity": self.severity,
             "code": self.code,
-            "details": {"coding": [{"system": KEY_SYSTEM, "code": self.key}], "text": self.diagnostics},
-            "diagnostics": self.diagnostics,
+            "details": {"coding": [{"system": KEY_SYSTEM, "code": self.key}], "text": text},
+            "diagnostics": text,
         }
         if self.expression:
             rendered["expression"] = [self.expression]

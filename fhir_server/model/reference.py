@@ -1,6 +1,7 @@
 """Parse `Reference.reference` and other reference texts into a closed set of kinds (R4 references.html)."""
 
 import re
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 ReferenceKind = Literal["relative", "absolute", "urn", "fragment", "conditional", "other"]
@@ -35,6 +36,7 @@ class ParsedReference(NamedTuple):
         return f"{self.type}/{self.id}" if self.id else self.text
 
 
+@lru_cache(maxsize=4096)
 def parse_reference(text: str, own_base: str = "") -> ParsedReference:
     """Take a reference text apart; one that is absolute below `own_base` comes back as relative."""
     if own_base and text.startswith(own_base + "/"):

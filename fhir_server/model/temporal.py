@@ -6,6 +6,7 @@ leaves open). A date or partial date has no zone; it is read as UTC, so that an 
 
 import re
 from datetime import MAXYEAR, UTC, datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 BEGINNING = -(2**62)
@@ -32,6 +33,7 @@ class Interval(NamedTuple):
     hi: int
 
 
+@lru_cache(maxsize=4096)
 def parse_temporal(text: str) -> Interval:
     """Read a FHIR date, dateTime or instant at any precision, minutes without seconds included (search allows them).
 

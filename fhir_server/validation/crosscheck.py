@@ -6,6 +6,8 @@ Its models are R4B, so it judges, and never produces, what we send. It knows not
 import json
 from importlib import import_module
 
+from pydantic import ValidationError
+
 _UNKNOWN_TO_R4B = frozenset(
     {
         "EffectEvidenceSynthesis", "Evidence", "EvidenceVariable", "MedicinalProduct", "MedicinalProductAuthorization",
@@ -27,6 +29,7 @@ def disagreement(body: bytes) -> str:
     model = getattr(import_module(f"fhir.resources.R4B.{kind.lower()}"), kind)  # 0.4 s the first time
     try:
         model.model_validate(resource)
-    except ValueError as error:
-        return str(error)
+    except ValidationError as error:
+        # places and kinds of error only: a message may quote personal data, and this text is logged
+        return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['type']}" for one in error.errors())
     return ""

@@ -23,6 +23,7 @@ from fhir_server.search.values import (
     ReferenceEntry,
     SimpleEntry,
     StringEntry,
+    TextEntry,
     TokenEntry,
     UriEntry,
 )
@@ -36,6 +37,7 @@ SYSTEMS = ("", "http://s", "http://s/t")
 CODES = ("a", "b", "a b", "A")
 TEXTS = ("Ann", "ann b", "Änn", "Bob", "an\U0010ffff", "")
 URIS = ("http://x", "http://x/", "http://x/y", "http://xy", "urn:z")
+WORDS = ("a", "ab", "b1", "é字", "дана", "\U0001d7d8x")
 TARGETS = ("Task/1", "Task/2", "Patient/1", "Patient/2", "Patient/3", "http://x/y")
 VERSIONS = ("", "1")
 PREFIXES = tuple(Prefix)
@@ -99,9 +101,13 @@ def value_nodes(param: st.SearchStrategy[str]) -> st.SearchStrategy[Node]:
     )  # fmt: skip
 
 
+phrases = st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=2).map(" ".join), max_size=2).map(tuple)
+
+
 def nodes() -> st.SearchStrategy[Node]:
     leaves = st.one_of(
         value_nodes(params),
+        st.builds(q.FullText, st.sampled_from(("_text", "_content")), phrases),
         st.builds(q.IdIs, st.lists(st.sampled_from(IDS), max_size=2).map(tuple)),
         st.builds(q.Missing, st.sampled_from((*PARAMS, "pair", "never")), st.booleans()),
         st.builds(lambda first, second: q.CompositeIs("pair", (first, second)), value_nodes(st.just("0")), value_nodes(st.just("1"))),
@@ -153,7 +159,18 @@ class World:
         }
 
 
-entries_of_one = st.lists(st.one_of(simple_entries(params), simple_entries(params), composite_entries()), max_size=5)
+def _with_texts(made: tuple[list[Entry], list[str], list[str]]) -> list[Entry]:
+    entries, *texts = made
+    return entries + [TextEntry(param, " ".join(words)) for param, words in zip(TEXT_PARAMS, texts, strict=True) if words]
+
+
+TEXT_PARAMS = ("_text", "_content")
+some_words = st.lists(st.sampled_from(WORDS), max_size=4)
+entries_of_one = st.tuples(
+    st.lists(st.one_of(simple_entries(params), simple_entries(params), composite_entries()), max_size=5),
+    some_words,
+    some_words,
+).map(_with_texts)
 writes = st.tuples(st.sampled_from(TYPES), st.sampled_from(IDS), st.one_of(st.none(), entries_of_one, entries_of_one))
 
 

@@ -2,13 +2,15 @@
 
 import sqlite3
 import threading
-from collections.abc import Callable
+import time
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from fhir_server.store.sqlite.link import Link
+from fhir_server.store.sqlite.link import Link, Settings
 
 _PAUSE_SECONDS = 0.1
+_PATIENCE_SECONDS = 0.1
+_REST_SECONDS = 5.0
 _LOG_BYTES = 256 << 20
 """A log that grew beyond this is emptied, for which writers wait a moment; SQLite reuses a smaller one by itself."""
 
@@ -16,10 +18,11 @@ _LOG_BYTES = 256 << 20
 class Checkpointer:
     """A thread with a connection of its own; it sleeps while nothing is written."""
 
-    def __init__(self, path: Path, open_link: Callable[[], Link], writing: AbstractContextManager[object]) -> None:
-        self._log = Path(f"{path}-wal")
-        self._open = open_link
+    def __init__(self, settings: Settings, writing: AbstractContextManager[object]) -> None:
+        self._settings = settings
+        self._log = Path(f"{settings.path}-wal")
         self._writing = writing
+        self._not_before = 0.0
         self._grown = threading.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="store-checkpoint", daemon=True)
@@ -36,7 +39,7 @@ class Checkpointer:
         self._thread.join()
 
     def _run(self) -> None:
-        link = self._open()
+        link = Link(self._settings, busy_seconds=_PATIENCE_SECONDS)
         try:
             while not self._closing.is_set():
                 self._grown.wait()
@@ -49,9 +52,11 @@ class Checkpointer:
     def _checkpoint(self, link: Link) -> None:
         try:
             link.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-            if self._log.stat().st_size > _LOG_BYTES:
+            if self._log.stat().st_size > _LOG_BYTES and time.monotonic() >= self._not_before:
                 with self._writing:
-                    link.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                    busy = link.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+                if busy:  # a long read holds on to the log: writers are not to wait for it again at once
+                    self._not_before = time.monotonic() + _REST_SECONDS
         except (sqlite3.Error, FileNotFoundError):
             # A full disk or a reader in the way: the log keeps everything, and the next round tries again.
             self._closing.wait(_PAUSE_SECONDS)

@@ -1,5 +1,6 @@
 """Query → one SQL statement: choose what drives it, narrow it, order it, cut the page, then fetch the bodies."""
 
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from fhir_server.search.query import Query
@@ -11,8 +12,8 @@ from fhir_server.store.sqlite.link import Link
 from fhir_server.store.sqlite.names import Names
 from fhir_server.store.sqlite.sql import TRUE, Sql, both
 
-_FEW, _MANY = 200, 2_000
-"""Up to how many candidates an equality, and a range, are counted when there is a choice."""
+_VERY_FEW, _FEW, _MANY = 20, 200, 1_000
+"""How few candidates end the search for a plan, and up to how many an equality, and a range, are counted."""
 
 _BODY = "v.seq, v.id, v.vid, v.lu, v.method, v.body"
 
@@ -22,6 +23,15 @@ class Plan(NamedTuple):
 
     text: str
     values: tuple[Any, ...]
+    descending: bool | None = None
+    """Whether the rows, which come in any order, are to be ordered by their sequence; None: they come as they are asked."""
+
+    def page(self, link: Link, resource_type: str) -> list[Row]:
+        """Run the statement."""
+        rows = link.execute(self.text, self.values).fetchall()
+        if self.descending is not None:  # cheaper here than in SQLite, which would copy the bodies
+            rows.sort(key=itemgetter(0), reverse=self.descending)
+        return [self.row(resource_type, row) for row in rows]
 
     @staticmethod
     def row(resource_type: str, row: tuple[Any, ...]) -> Row:
@@ -65,8 +75,9 @@ class Compiler:
         distance = order.distance(query.where, scope, conditions, "v.seq")
         return Plan(
             f"SELECT {_BODY}, {distance}, v.seq FROM ({found} ORDER BY 1 {direction} LIMIT ?) AS page "
-            f"CROSS JOIN version AS v ON v.seq = page.seq ORDER BY v.seq {direction}",
+            "CROSS JOIN version AS v ON v.seq = page.seq",
             (*distance.values, *found.values, query.limit),
+            descending,
         )
 
     def _sorted(self, query: Query, scope: Scope, conditions: Conditions) -> Plan:
@@ -119,8 +130,12 @@ class Compiler:
             number = self._count(driver, min(fewest, _FEW))
             if number < min(fewest, _FEW):
                 best, fewest = driver, number
+            if fewest <= _VERY_FEW:
+                return best
         if fewest < _FEW:
             return best
+        if exact and in_order:
+            fewest = _FEW  # an equality that gives a page in order is only worth leaving for a handful
         for driver in others:
             number = self._count(driver, fewest)
             if number < fewest:

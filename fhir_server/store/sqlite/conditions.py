@@ -8,7 +8,7 @@ from itertools import groupby
 
 from fhir_server.search import query as q
 from fhir_server.search.query import Node, TextMode
-from fhir_server.store.sqlite import ranges
+from fhir_server.store.sqlite import ranges, words
 from fhir_server.store.sqlite.encode import component, system_code, typed
 from fhir_server.store.sqlite.keys import Key, equalities
 from fhir_server.store.sqlite.names import Execute, Names
@@ -88,6 +88,8 @@ class Conditions:
                 return self._has(node, scope, seq)
             case q.CompositeIs():
                 return self._composite(node, scope, seq)
+            case q.FullText():
+                return words.holds(node, self.alias, seq) if node.phrases else TRUE
             case q.Missing(param, missing):
                 return self._missing(param, missing, scope, seq)
             case _:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from fhir_server.search import query as q
 from fhir_server.search.query import Node, TextMode
 from fhir_server.search.text import normalise
+from fhir_server.store.sqlite import words
 from fhir_server.store.sqlite.conditions import Conditions, Scope
 from fhir_server.store.sqlite.keys import Key, equalities
 from fhir_server.store.sqlite.sql import FALSE, Sql, among, begins, both
@@ -85,6 +86,9 @@ def driver_of(node: Node, scope: Scope, conditions: Conditions) -> Driver | None
             return _by_chain(node, scope, conditions)
         case q.Has():
             return _by_has(node, scope, conditions)
+        case q.FullText(_, phrases) if phrases:
+            found_text = words.driver(node, conditions.alias, scope.type_number())
+            return Driver(Rank.RANGE, (Sql(f"({found_text}) AS d WHERE 1", found_text.values),), node)
         case q.CompositeIs(param, parts):
             within = scope.within(param)
             found = [driver_of(part, within, conditions) for part in parts]

@@ -28,9 +28,11 @@ from fhir_server.search.values import (
     ReferenceEntry,
     SimpleEntry,
     StringEntry,
+    TextEntry,
     TokenEntry,
     UriEntry,
 )
+from fhir_server.store.sqlite import words
 
 Make = Callable[[str, str], int]
 """Finds or makes the number of (parameter, kind) for the type that is indexed."""
@@ -54,6 +56,8 @@ class Rows(NamedTuple):
     tables: dict[Table, set[tuple[Any, ...]]]
     present: str
     composite: str | None
+    texts: tuple[str, str] | None
+    """Narrative and content, for full text."""
 
 
 def encode(entries: Iterable[Entry], known: dict[tuple[str, str], int], make: Make) -> Rows:
@@ -61,6 +65,7 @@ def encode(entries: Iterable[Entry], known: dict[tuple[str, str], int], make: Ma
     build = _Builder(known, make)
     present: dict[str, int] = {}
     composites: dict[str, list[CompositeEntry]] = {}
+    texts: dict[str, list[str]] = {}
     for entry in entries:
         param = entry[0]
         if param not in present:
@@ -70,10 +75,12 @@ def encode(entries: Iterable[Entry], known: dict[tuple[str, str], int], make: Ma
             for position, part in enumerate(entry.parts):
                 for simple in part:
                     _ADD[type(simple)](build, component(param, position), simple)
+        elif type(entry) is TextEntry:
+            texts.setdefault(param, []).append(entry.text)
         else:
             _ADD[type(entry)](build, param, entry)
     listed = f",{','.join(map(str, present.values()))}," if present else ""
-    return Rows(build.keys, build.tables, listed, _several(composites) if composites else None)
+    return Rows(build.keys, build.tables, listed, _several(composites) if composites else None, words.joined(texts))
 
 
 def component(param: str, position: int | str) -> str:

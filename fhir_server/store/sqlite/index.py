@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from fhir_server.search.values import Entry
+from fhir_server.store.sqlite import words
 from fhir_server.store.sqlite.encode import Table, encode
 from fhir_server.store.sqlite.link import Link
 from fhir_server.store.sqlite.names import PendingNames
@@ -21,8 +22,13 @@ _REMOVE = {table: f"DELETE FROM {(table.name or '').lower()} WHERE seq = ?" for 
 _keys = msgspec.json.Decoder(dict[int, list[str]])
 
 
-def insert(link: Link, names: PendingNames, resource_type: str, seq: int, entries: Sequence[Entry]) -> None:
-    """Write the index rows of a version that has become current."""
+def insert(
+    link: Link, names: PendingNames, resource_type: str, seq: int, entries: Sequence[Entry], before: int | None = None
+) -> bool:
+    """Write the index rows of a version that has become current; return whether it has a text for `words` to take.
+
+    `before` is the row of its text in the index that is replaced.
+    """
     execute = link.execute
 
     def make(param: str, kind: str) -> int:
@@ -36,12 +42,20 @@ def insert(link: Link, names: PendingNames, resource_type: str, seq: int, entrie
     if rows.keys:
         link.executemany("INSERT INTO eq VALUES (?, ?, ?)", [(p, v, seq) for p, vs in rows.keys.items() for v in vs])
     keys = msgspec.json.encode(rows.keys).decode()
-    execute("INSERT INTO doc VALUES (?, ?, ?, ?, ?)", (seq, mask, rows.present, keys, rows.composite))
+    row = None if rows.texts is None and before is None else words.row_number(seq, before)
+    execute("INSERT INTO doc VALUES (?, ?, ?, ?, ?, ?)", (seq, mask, rows.present, keys, rows.composite, row))
+    if rows.texts is None:
+        return False
+    execute(words.INSERT, (row, *rows.texts))
+    return True
 
 
-def remove(link: Link, seq: int) -> None:
-    """Remove the index rows of a version: those that were written, whatever this release would write."""
-    mask, keys = link.execute("SELECT tables, keys FROM doc WHERE seq = ?", (seq,)).fetchone()
+def remove(link: Link, seq: int) -> int | None:
+    """Remove the index rows of a version: those that were written, whatever this release would write.
+
+    Returns the row of its text, which stays in `words` if it got there, and is not read again.
+    """
+    mask, keys, row = link.execute("SELECT tables, keys, words FROM doc WHERE seq = ?", (seq,)).fetchone()
     link.execute("DELETE FROM doc WHERE seq = ?", (seq,))
     for table, text in _REMOVE.items():
         if mask & table.value:
@@ -49,3 +63,6 @@ def remove(link: Link, seq: int) -> None:
     rows = [(p, v, seq) for p, values in _keys.decode(keys).items() for v in values]
     if rows:
         link.executemany("DELETE FROM eq WHERE p = ? AND v = ? AND seq = ?", rows)
+    if row is not None:
+        link.execute(words.REMOVE, (row,))
+    return None if row is None else int(row)

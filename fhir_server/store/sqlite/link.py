@@ -41,8 +41,9 @@ class Settings:
     query_seconds: float = 5.0
     busy_seconds: float = 5.0
     page_bytes: int = 4096
-    cache_kib: int = 16_384
-    map_bytes: int = 1 << 30
+    cache_kib: int = 8_192
+    map_bytes: int = 0
+    """How much of the file is read through memory; it counts as memory of the process, and gains little."""
     max_pages: int = 0
     """The most pages that the file may grow to; 0 leaves it to the disk."""
 

@@ -12,10 +12,14 @@ from fhir_server.search.query import Near, Node, Query, SortKey
 from fhir_server.store.sqlite.conditions import Conditions, Scope
 from fhir_server.store.sqlite.sql import FALSE, TRUE, Sql, joined
 
-_COLUMNS = {"r": ("ref", "target", "target"), "s": ("str", "v", "v"), "n": ("num", "v", "v"), "q": ("qty", "v", "v")}
-_INTERVALS = {"d": ("dt", "lo", "hi")}
-_ORDERED = _COLUMNS | _INTERVALS
-"""For each kind with a table of its own: the table, and what is compared ascending and descending."""
+_ORDERED = {
+    "d": ("dt", "lo"),
+    "n": ("num", "v"),
+    "q": ("qty", "v"),
+    "r": ("ref", "target"),
+    "s": ("str", "v"),
+}
+"""For each kind with a table of its own: the table, and what is compared. A date stands where its range begins."""
 
 _EQUALITIES = ("c", "k", "u")
 _UNIQUE = ("_id", "_lastUpdated")
@@ -106,10 +110,10 @@ def _near(node: Node) -> Iterator[Near]:
 def _sort_value(key: SortKey, scope: Scope, conditions: Conditions, seq: str) -> Sql:
     function = "max" if key.descending else "min"
     pieces: list[Sql] = []
-    for kind, (table, least, greatest) in _ORDERED.items():
+    for kind, (table, column) in _ORDERED.items():
         p = scope.number(key.param, kind)
         if p is not None:
-            a, column = conditions.alias(), greatest if key.descending else least
+            a = conditions.alias()
             source = f"{table} AS {a} INDEXED BY {table}_seq WHERE {a}.seq = {seq} AND {a}.p = ?"
             pieces.append(Sql(f"SELECT {function}({a}.{column}) AS x FROM {source}", (p,)))
     for kind in _EQUALITIES:

@@ -23,13 +23,12 @@ _NEXT = """ifnull((SELECT n.lu FROM version AS n
 class SqliteSnapshot:
     """The reading half of a unit of work; see `store.port.Snapshot` for what each method promises."""
 
-    __slots__ = ("_compiler", "_execute", "_link", "_names")
+    __slots__ = ("_execute", "_link", "_names")
 
     def __init__(self, link: Link, names: Names) -> None:
         self._link = link
         self._execute = link.execute
         self._names = names
-        self._compiler = Compiler(link, names)
 
     def current(self, resource_type: str, resource_id: str) -> Version | None:
         """Return the newest version, a deletion included; None when there never was one."""
@@ -98,14 +97,12 @@ class SqliteSnapshot:
     def search(self, query: Query) -> list[Row]:
         """Return up to `query.limit` rows. Raises TooCostly when the limit of time is reached."""
         with self._link.bounded():
-            plan = self._compiler.rows(query)
-            rows = self._execute(plan.text, plan.values).fetchall()
-        return [plan.row(query.type, row) for row in rows]
+            return Compiler(self._link, self._names).rows(query).page(self._link, query.type)
 
     def count(self, query: Query, limit: int | None = None) -> int:
         """Count what matches, at most up to `limit`. Raises TooCostly when the limit of time is reached."""
         with self._link.bounded():
-            text, values = self._compiler.count(query, limit)
+            text, values = Compiler(self._link, self._names).count(query, limit)
             return int(self._execute(text, values).fetchone()[0])
 
     def referrers(self, target: str, limit: int = 1) -> list[str]:

@@ -43,7 +43,7 @@ class SqliteStore:
         query_seconds: float = 5.0,
         busy_seconds: float = 5.0,
         synchronous: Literal["FULL", "NORMAL"] = "FULL",
-        cache_kib: int = 16_384,
+        cache_kib: int = 8_192,
         page_bytes: int = 4096,
         max_pages: int = 0,
     ) -> None:
@@ -58,7 +58,7 @@ class SqliteStore:
         )  # apart: its work waits for commits
         self._writer = Writer(self._open_file(clock), self._names, clock, self._settings)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="store")
-        self._checkpointer = Checkpointer(self._settings.path, self._link, self._writer.turn)
+        self._checkpointer = Checkpointer(self._settings, self._writer.turn)
         self._writer.committed = self._checkpointer.grew
         self._closed = False
 
@@ -75,7 +75,8 @@ class SqliteStore:
             try:
                 return work(SqliteSnapshot(link, self._names))
             finally:
-                link.execute("COMMIT")
+                if link.connection.in_transaction:  # an error may have ended it
+                    link.execute("COMMIT")
         except sqlite3.Error as error:
             raise translated(error) from error
         finally:

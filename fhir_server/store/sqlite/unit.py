@@ -9,7 +9,7 @@ from fhir_server.model.clock import Clock
 from fhir_server.model.errors import FhirError, Unavailable, VersionConflict
 from fhir_server.search.values import Entry
 from fhir_server.store.port import Version
-from fhir_server.store.sqlite import index
+from fhir_server.store.sqlite import index, words
 from fhir_server.store.sqlite.link import Link, explained
 from fhir_server.store.sqlite.names import Names, PendingNames
 from fhir_server.store.sqlite.snapshot import SqliteSnapshot
@@ -30,7 +30,7 @@ class Mark(NamedTuple):
 class Transaction:
     """What the units of one physical transaction share: their time, the running numbers, the new names."""
 
-    __slots__ = ("audit_digest", "audit_number", "first", "last_seq", "link", "lu", "names")
+    __slots__ = ("audit_digest", "audit_number", "first", "last_seq", "link", "lu", "names", "texts")
 
     def __init__(self, link: Link, names: Names, clock: Clock) -> None:
         """Take the numbers over from the file, which another process may have written meanwhile."""
@@ -43,12 +43,15 @@ class Transaction:
         self.lu = max(clock.now_ms(), last_lu + 1)
         self.audit_number = -1
         self.audit_digest = b""
+        self.texts = False
         link.execute("INSERT INTO commits VALUES (?, ?)", (self.lu, _OPEN_END))
 
     def finish(self) -> None:
         """Write what the commit itself leaves behind; the caller commits. Raises Unavailable when it is over already."""
         if not self.link.connection.in_transaction:
             raise Unavailable("The database ended the transaction after an error. Nothing was changed; try again.")
+        if self.texts:
+            words.fold(self.link.execute)
         if self.last_seq == self.first:
             self.link.execute("DELETE FROM commits WHERE lu = ?", (self.lu,))
         else:
@@ -102,7 +105,8 @@ class SqliteUnit(SqliteSnapshot):
         try:
             number = self._pending.make(self._execute, (resource_type, "", ""))
             seq = self._append(number, resource_type, resource_id, version, method, body)
-            index.insert(self._link, self._pending, resource_type, seq, entries)
+            if index.insert(self._link, self._pending, resource_type, seq, entries):
+                self._transaction.texts = True
         except sqlite3.Error as error:
             self._fail(error)
         return Version(seq, resource_type, resource_id, version, self._transaction.lu, method, body)
@@ -151,8 +155,9 @@ class SqliteUnit(SqliteSnapshot):
             text = "SELECT seq FROM head WHERE type = ? AND id = ? AND seq = ? AND live"
             if self._execute(text, (number, version.id, version.sequence)).fetchone() is None:
                 return False
-            index.remove(self._link, version.sequence)
-            index.insert(self._link, self._pending, version.type, version.sequence, entries)
+            before = index.remove(self._link, version.sequence)
+            if index.insert(self._link, self._pending, version.type, version.sequence, entries, before):
+                self._transaction.texts = True
         except sqlite3.Error as error:
             self._fail(error)
         return True

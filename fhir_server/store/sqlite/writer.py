@@ -58,10 +58,10 @@ class Writer:
         return self._lock
 
     def close(self) -> None:
-        """Let what is being committed finish, and release the connection."""
+        """Let what is being written finish, within the time that a writer may wait, and release the connection."""
         self._threads.shutdown(wait=True)
-        with self._lock:
-            self._link.close()
+        self._lock.acquire(timeout=self._busy_seconds)  # for good: nothing is written any more
+        self._link.close()
 
     # --- threads -------------------------------------------------------------------------------------------------
 

@@ -119,8 +119,8 @@ _CHECKS = (
     "SELECT 'row without key', seq FROM eq WHERE NOT EXISTS (SELECT 1 FROM doc AS d, json_each(d.keys, '$.\"' || eq.p || '\"') AS v WHERE d.seq = eq.seq AND v.value = eq.v)",
     "SELECT 'gap', seq FROM version AS v WHERE seq > 1 AND NOT EXISTS (SELECT 1 FROM version AS w WHERE w.seq = v.seq - 1)",
     "SELECT 'time that goes back', v.seq FROM version AS v JOIN version AS w ON w.seq = v.seq + 1 WHERE w.lu < v.lu",
-    "SELECT 'commit at the wrong place', lu FROM commits AS c WHERE last_seq <> (SELECT max(seq) FROM version AS v WHERE v.lu <= c.lu)",
-    "SELECT 'time without commit', lu FROM version WHERE lu NOT IN (SELECT lu FROM commits)",
+    "SELECT 'time without its commit', lu, max(seq) FROM version GROUP BY lu EXCEPT SELECT 'time without its commit', lu, last_seq FROM commits",
+    "SELECT 'commit without its changes', lu, last_seq FROM commits EXCEPT SELECT 'commit without its changes', lu, max(seq) FROM version GROUP BY lu",
     *(_INDEX_IS_LIVE.format(table=table) for table in ("doc", "eq", "ref", "str", "dt", "num", "qty", "geo")),
 )  # fmt: skip
 

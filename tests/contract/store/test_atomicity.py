@@ -9,7 +9,7 @@ import pytest
 from fhir_server.model.errors import NotFound, VersionConflict
 from fhir_server.search.query import Query, RefersTo, TokenIs
 from fhir_server.search.values import TokenEntry
-from fhir_server.store.port import Store, UnitOfWork
+from fhir_server.store.port import Snapshot, Store, UnitOfWork
 from tests.contract.store.staged import chain_holds, contradictions, ids, on_a_loop, put_task, state
 
 
@@ -130,12 +130,12 @@ def test_an_update_leaves_no_trace_of_the_old_version_in_the_index(store: Store,
 def test_a_snapshot_does_not_move_while_others_write(store: Store) -> None:
     store.write(lambda unit: put_task(unit, "1"))
 
-    def work(snapshot: UnitOfWork) -> tuple[list[str], list[str], int]:
+    def work(snapshot: Snapshot) -> tuple[list[str], list[str], int]:
         first = snapshot.referrers("Organization/o1", 10)
         writer = threading.Thread(target=lambda: store.write(lambda unit: put_task(unit, "2")))
         writer.start()
         writer.join()
         return first, snapshot.referrers("Organization/o1", 10), snapshot.last_sequence()
 
-    assert store.read(work) == (["Task/1"], ["Task/1"], 1)  # type: ignore[arg-type]
+    assert store.read(work) == (["Task/1"], ["Task/1"], 1)
     assert store.read(lambda s: s.last_sequence()) == 2

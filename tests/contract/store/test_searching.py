@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ from fhir_server.search.query import (
     TokenIs,
 )
 from fhir_server.search.values import DateEntry, Entry, NumberEntry, PositionEntry, StringEntry, TokenEntry
-from fhir_server.store.port import Row, Store
+from fhir_server.store.port import Row, Store, UnitOfWork
 from tests.contract.search.truth import Table, tables
 from tests.contract.store.staged import SetClock, ids, put_task
 
@@ -46,9 +47,9 @@ def test_a_store_finds_what_the_truth_tables_say(open_store: Callable[..., Store
         clock.now = instant // 1000
         together = [resource for resource in stored if resource.last_updated_us == instant]
 
-        def work(unit: object, together: list[object] = together) -> None:
+        def work(unit: UnitOfWork, together: list[Any] = together) -> None:
             for r in together:
-                unit.put(r.type, r.id, 1, b"{}", r.entries, "POST")  # type: ignore[attr-defined]
+                unit.put(r.type, r.id, 1, b"{}", r.entries, "POST")
 
         store.write(work)
     wrong = []
@@ -142,9 +143,11 @@ def test_paging_neither_skips_nor_repeats_what_did_not_change(store: Store, sort
         if seen <= 12:
             put(store, f"new{seen:02}", TokenEntry("t", None, "c"), NumberEntry("n", seen % 4))
 
-    def put_again(unit: object, identity: str) -> None:
-        version = unit.current("Task", identity).version + 1  # type: ignore[attr-defined]
-        unit.put("Task", identity, version, b"{}", (TokenEntry("t", None, "c"),), "PUT")  # type: ignore[attr-defined]
+    def put_again(unit: UnitOfWork, identity: str) -> None:
+        current = unit.current("Task", identity)
+        assert current is not None
+        version = current.version + 1
+        unit.put("Task", identity, version, b"{}", (TokenEntry("t", None, "c"),), "PUT")
 
     found = [row.version.id for row in pages(store, Query("Task", TokenIs("t", None, "c"), sort, limit=3), disturb)]
     steady = [identity for identity in found if identity.startswith("r") and identity not in changed]
@@ -201,14 +204,14 @@ def test_referrers_are_current_resources_that_refer_by_any_parameter(store: Stor
 def test_a_search_inside_a_unit_sees_what_the_unit_did(store: Store) -> None:
     put(store, "old", TokenEntry("t", None, "c"))
 
-    def work(unit: object) -> list[str]:
-        unit.put("Task", "new", 1, b"{}", (TokenEntry("t", None, "c"), TokenEntry("u", None, "c")), "POST")  # type: ignore[attr-defined]
-        now = unit.last_updated * 1000  # type: ignore[attr-defined]
+    def work(unit: UnitOfWork) -> list[str]:
+        unit.put("Task", "new", 1, b"{}", (TokenEntry("t", None, "c"), TokenEntry("u", None, "c")), "POST")
+        now = unit.last_updated * 1000
         since = And((TokenIs("t", None, "c"), LastUpdated(Prefix.GE, now, now + 1000)))
         return [
-            *(row.version.id for row in unit.search(Query("Task", TokenIs("t", None, "c")))),  # type: ignore[attr-defined]
-            *(row.version.id for row in unit.search(Query("Task", TokenIs("u", None, "c")))),  # type: ignore[attr-defined]
-            *(row.version.id for row in unit.search(Query("Task", since))),  # type: ignore[attr-defined]
+            *(row.version.id for row in unit.search(Query("Task", TokenIs("t", None, "c")))),
+            *(row.version.id for row in unit.search(Query("Task", TokenIs("u", None, "c")))),
+            *(row.version.id for row in unit.search(Query("Task", since))),
         ]
 
     assert store.write(work) == ["new", "old", "new", "new"]

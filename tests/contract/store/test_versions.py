@@ -1,11 +1,12 @@
 """Guarantees 2 and 3: versions are kept, counted and returned as they were; a put names the version it expects."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from fhir_server.model.errors import VersionConflict
-from fhir_server.store.port import HistoryScope, Store, Version
+from fhir_server.store.port import HistoryScope, Store, UnitOfWork, Version
 from tests.contract.store.staged import START_MS, SetClock, put_task, state, task_body, task_entries
 
 AWKWARD = b' {"resourceType":"Task",\r\n "x": 1.50, "y": 1E3, "n": "\xc3\xa9\xf0\x9f\x8c\x8d\\u0000",\t"z":""}\x00\xff '
@@ -72,10 +73,10 @@ def test_the_first_version_is_one(store: Store) -> None:
 
 
 def test_a_conflict_that_work_survives_leaves_the_rest_of_its_unit_intact(store: Store) -> None:
-    def work(unit: object) -> None:
-        put_task(unit, "1")  # type: ignore[arg-type]
+    def work(unit: UnitOfWork) -> None:
+        put_task(unit, "1")
         with pytest.raises(VersionConflict):
-            unit.put("Task", "1", 1, b"{}", (), "PUT")  # type: ignore[attr-defined]
+            unit.put("Task", "1", 1, b"{}", (), "PUT")
 
     store.write(work)
     found = store.read(lambda s: s.history(HistoryScope()))
@@ -83,15 +84,15 @@ def test_a_conflict_that_work_survives_leaves_the_rest_of_its_unit_intact(store:
 
 
 def test_a_unit_sees_its_own_changes_before_anyone_else(store: Store) -> None:
-    def work(unit: object) -> tuple[Version | None, Version | None, int, int]:
-        made = put_task(unit, "1")  # type: ignore[arg-type]
+    def work(unit: UnitOfWork) -> tuple[Version | None, Version | None, int, int]:
+        made = put_task(unit, "1")
         outside = store.read(lambda s: s.current("Task", "1"))
-        inside = unit.current("Task", "1")  # type: ignore[attr-defined]
+        inside = unit.current("Task", "1")
         assert inside == made
-        assert [v.sequence for v in unit.changes(0, 10)] == [made.sequence]  # type: ignore[attr-defined]
-        assert unit.history(HistoryScope("Task"), since_ms=unit.last_updated) == [made]  # type: ignore[attr-defined]
-        assert unit.history(HistoryScope("Task"), since_ms=unit.last_updated + 1) == []  # type: ignore[attr-defined]
-        return outside, inside, unit.last_sequence(), store.read(lambda s: s.last_sequence())  # type: ignore[attr-defined]
+        assert [v.sequence for v in unit.changes(0, 10)] == [made.sequence]
+        assert unit.history(HistoryScope("Task"), since_ms=unit.last_updated) == [made]
+        assert unit.history(HistoryScope("Task"), since_ms=unit.last_updated + 1) == []
+        return outside, inside, unit.last_sequence(), store.read(lambda s: s.last_sequence())
 
     outside, inside, own, others = store.write(work)
     assert outside is None
@@ -117,8 +118,8 @@ def dated(open_store: Callable[..., Store]) -> Store:
     return store
 
 
-def found(store: Store, scope: HistoryScope, **limits: object) -> list[tuple[str, str, int]]:
-    versions = store.read(lambda s: s.history(scope, **limits))  # type: ignore[arg-type]
+def found(store: Store, scope: HistoryScope, **limits: Any) -> list[tuple[str, str, int]]:
+    versions = store.read(lambda s: s.history(scope, **limits))
     return [(v.type, v.id, v.version) for v in versions]
 
 
@@ -172,9 +173,9 @@ def test_history_at_gives_what_was_current_at_some_instant(
 
 
 def test_a_version_replaced_in_its_own_commit_never_was_current(store: Store) -> None:
-    def work(unit: object) -> None:
-        put_task(unit, "1", "draft")  # type: ignore[arg-type]
-        put_task(unit, "1", "requested")  # type: ignore[arg-type]
+    def work(unit: UnitOfWork) -> None:
+        put_task(unit, "1", "draft")
+        put_task(unit, "1", "requested")
 
     store.write(work)
     newest = store.read(lambda s: s.current("Task", "1"))

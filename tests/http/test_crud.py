@@ -179,7 +179,7 @@ def test_wrong_places_and_methods_are_told(client: httpx.Client, refused: Any) -
     assert "Patient" in issue["diagnostics"]
     refused(client.get("/Patient/never"), 404, "not-found")
     refused(client.delete("/Patient/never"), 404, "not-found")
-    refused(client.get("/Patient/1/2/3"), 404, "unknown-path")
+    refused(client.get("/Patient/1/_history/1/x"), 404, "unknown-path")
     refused(client.get("/Patient/$nothing"), 404, "unknown-operation")
     response = client.put("/Patient/1/_history/1", json={**PATIENT, "id": "1"})
     refused(response, 405, "method-not-allowed")

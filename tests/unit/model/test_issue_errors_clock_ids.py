@@ -100,4 +100,4 @@ def test_the_clock_of_the_machine_goes_forward() -> None:
 def test_ids_are_valid_and_differ() -> None:
     ids = {RandomIds().new_id() for _ in range(1_000)}
     assert len(ids) == 1_000
-    assert all(ID_PATTERN.fullmatch(one) and len(one) == 26 and one == one.lower() for one in ids)
+    assert all(ID_PATTERN.fullmatch(one) and len(one) == 32 and one == one.lower() for one in ids)

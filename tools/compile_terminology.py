@@ -43,6 +43,12 @@ def concept_row(concept: JsonObject) -> list[Any]:
     return row
 
 
+def system_row(url: str, system: JsonObject) -> list[Any]:
+    """Return [url, version, name, case sensitive, concepts]."""
+    concepts = [concept_row(concept) for concept in system["concept"]]
+    return [url, system.get("version", ""), system["name"], bool(system.get("caseSensitive", True)), concepts]
+
+
 def needs(compose: JsonObject) -> tuple[set[str], set[str]]:
     """Return the code systems and the value sets that a definition uses."""
     parts = [*compose.get("include", ()), *compose.get("exclude", ())]
@@ -51,12 +57,12 @@ def needs(compose: JsonObject) -> tuple[set[str], set[str]]:
 
 
 def lean(compose: JsonObject) -> JsonObject:
-    """Return the definition without the displays that the code systems hold anyway, and without extensions."""
+    """Return the definition without what the code systems hold anyway (displays) and without versions: all is of R4."""
     made: JsonObject = {}
     for name in ("include", "exclude"):
         parts = []
         for part in compose.get(name, ()):
-            kept = {key: part[key] for key in ("system", "version", "valueSet") if key in part}
+            kept = {key: part[key] for key in ("system", "valueSet") if key in part}
             if "concept" in part:
                 kept["concept"] = [{"code": concept["code"]} for concept in part["concept"]]
             if "filter" in part:
@@ -92,11 +98,7 @@ def compile_table(folder: Path) -> JsonObject:
         if url.startswith(OWN) and one.get("content") == "complete" and one.get("concept")
     }
     return {
-        "code_systems": [
-            [url, one.get("version", ""), one["name"], bool(one.get("caseSensitive", True))]
-            + [[concept_row(concept) for concept in one["concept"]]]
-            for url, one in systems.items()
-        ],
+        "code_systems": [system_row(url, one) for url, one in systems.items()],
         "value_sets": [
             [url, value_sets[url].get("version", ""), value_sets[url]["name"], lean(value_sets[url]["compose"])]
             for url in self_sufficient(value_sets, set(systems))

@@ -82,10 +82,10 @@ class Catalog:
 
 
 def _newest_first(versions: Mapping[str, Resource]) -> dict[str, Resource]:
-    return dict(sorted(versions.items(), key=lambda one: _version_key(one[0]), reverse=True))
+    return dict(sorted(versions.items(), key=lambda one: version_key(one[0]), reverse=True))
 
 
-def _version_key(version: str) -> tuple[tuple[int, ...], bool, str]:
+def version_key(version: str) -> tuple[tuple[int, ...], bool, str]:
     """Order `1.10.0` after `1.9.0`, and `2.0.0-ballot` before `2.0.0` (semver's rule for a pre-release)."""
     release, _, label = version.partition("-")
     return tuple(int(number) for number in _NUMBERS.findall(release)), not label, label

@@ -26,9 +26,10 @@ the name of the setting. In the environment, booleans are `true` or `false`. Rel
 
 @click.command()
 @click.option("--table", is_flag=True, help="Print the documentation of all settings (docs/settings.md).")
+@click.option("--referral", is_flag=True, help="Print the states, rules and reasons of a referral (docs/referral.md).")
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of a settings file.")
 @click.pass_context
-def config(context: click.Context, table: bool, schema: bool) -> None:
+def config(context: click.Context, table: bool, referral: bool, schema: bool) -> None:
     """Show the effective settings and where each came from.
 
     \b
@@ -38,6 +39,10 @@ def config(context: click.Context, table: bool, schema: bool) -> None:
     """  # noqa: D301  # click reads \b as "keep these lines"
     if table:
         click.echo(settings_table(), nl=False)
+    elif referral:
+        from fhir_server.workflow.document import referral_document
+
+        click.echo(referral_document(), nl=False)
     elif schema:
         click.echo(json.dumps(settings_schema(), indent=2))
     else:

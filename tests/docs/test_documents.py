@@ -9,6 +9,7 @@ import pytest
 from fhir_server import __version__
 from fhir_server.cli import main
 from fhir_server.cli.config import settings_table
+from fhir_server.workflow.document import referral_document
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(str(path.relative_to(ROOT)) for pattern in ("*.md", "docs/**/*.md") for path in ROOT.glob(pattern))
@@ -16,6 +17,10 @@ DOCUMENTS = sorted(str(path.relative_to(ROOT)) for pattern in ("*.md", "docs/**/
 
 def test_the_settings_table_is_made_from_the_code() -> None:
     assert (ROOT / "docs" / "settings.md").read_text(encoding="utf-8") == settings_table(), "run `make docs`"
+
+
+def test_the_referral_document_is_made_from_the_rules() -> None:
+    assert (ROOT / "docs" / "referral.md").read_text(encoding="utf-8") == referral_document(), "run `make docs`"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

@@ -4,6 +4,7 @@ import pytest
 
 from fhir_server.artifacts.catalog import Catalog
 from fhir_server.model.errors import NotFound
+from fhir_server.terminology.answers import Selection
 from fhir_server.terminology.service import TerminologyService
 
 BASE = "https://w3id.org/social-referral"
@@ -96,7 +97,7 @@ def test_pages_of_an_expansion_join_to_the_whole(service: TerminologyService) ->
 
 
 def test_an_expansion_is_filtered_in_any_language(service: TerminologyService) -> None:
-    found = service.expand(f"{BASE}/ValueSet/social-need", filter="PARENTALITE")
+    found = service.expand(f"{BASE}/ValueSet/social-need", Selection(filter="PARENTALITE"))
     assert [item.code for item in found.contains] == ["parenting"]
     assert found.total == 1
 

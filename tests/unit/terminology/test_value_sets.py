@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from fhir_server.model.errors import NotSupported
+from fhir_server.model.errors import NotSupported, TooCostly
 from fhir_server.terminology.concepts import CodeSystemIndex
-from fhir_server.terminology.value_sets import Membership, index
+from fhir_server.terminology.membership import Membership
+from fhir_server.terminology.value_sets import index
 
 CS = "http://example.org/cs"
 PART = "http://example.org/part"
@@ -129,3 +130,68 @@ def test_a_value_set_may_state_its_own_display() -> None:
     assert member.concept.text("") == "Alpha"
     assert member.concept.text("nl") == "Alfa"
     assert member.concept.properties == {"kind": ("x",)}
+
+
+def test_a_value_set_may_leave_out_inactive_codes() -> None:
+    old = {"code": "old", "property": [{"code": "inactive", "valueBoolean": True}]}
+    systems = {"s": CodeSystemIndex({"url": "s", "content": "complete", "concept": [{"code": "new"}, old]})}
+    asked = Membership(
+        systems,
+        {
+            "all": index({"url": "all", "compose": {"include": [{"system": "s"}]}}),
+            "some": index({"url": "some", "compose": {"inactive": False, "include": [{"system": "s"}]}}),
+        },
+    )
+    assert codes(asked, "all") == ["new", "old"]
+    assert codes(asked, "some") == ["new"]
+    assert asked.contains("all", "s", "old") is True
+    assert asked.contains("some", "s", "old") is False
+
+
+def test_one_without_a_definition_is_as_its_expansion_lists_it() -> None:
+    inner = {"system": CS, "code": "b", "display": "Bee"}
+    stored = {
+        "url": "vs",
+        "expansion": {"contains": [{"system": CS, "code": "a", "abstract": True, "contains": [inner]}]},
+    }
+    asked = Membership(SYSTEMS, {"vs": index(stored)})
+    assert codes(asked) == ["b"]
+    assert asked.contains("vs", CS, "b") is True
+    assert asked.contains("vs", CS, "a") is False
+
+
+def test_a_version_is_part_of_what_a_value_set_asks() -> None:
+    systems = {f"{CS}|1": SYSTEMS[CS]}
+    named = {"include": [{"system": CS, "version": "1"}]}
+    other = {"include": [{"system": CS, "version": "2"}]}
+    asked = Membership(systems, {n: index({"url": n, "compose": c}) for n, c in (("one", named), ("two", other))})
+    assert asked.contains("one", CS, "a") is True
+    assert [member.system for member in asked.members("one")] == [CS] * 4
+    assert asked.contains("two", CS, "a") is None
+
+
+def test_value_sets_that_multiply_are_asked_once_each() -> None:
+    layers: dict[str, Any] = {"l0": {"include": [{"system": CS}]}}
+    for depth in range(1, 25):
+        layers[f"l{depth}"] = {"include": [{"valueSet": [f"l{depth - 1}"]}, {"valueSet": [f"l{depth - 1}"]}]}
+    asked = membership(**layers)
+    assert asked.contains("l24", CS, "c") is True
+    assert codes(asked, "l24") == ["a", "b", "c", "d"]
+
+
+def test_a_chain_of_value_sets_without_end_cannot_be_told() -> None:
+    chain = {f"c{n}": {"include": [{"valueSet": [f"c{n + 1}"]}]} for n in range(2000)}
+    asked = membership(**chain)
+    assert asked.contains("c0", CS, "a") is None
+    with pytest.raises(NotSupported):
+        codes(asked, "c0")
+
+
+def test_a_listing_that_looks_at_too_many_codes_is_refused() -> None:
+    systems = {
+        CS: CodeSystemIndex({"url": CS, "content": "complete", "concept": [{"code": str(n)} for n in range(2000)]})
+    }
+    rule = {"property": "code", "op": "=", "value": "none"}
+    wide = index({"url": "vs", "compose": {"include": [{"system": CS, "filter": [rule]}] * 1001}})
+    with pytest.raises(TooCostly):
+        Membership(systems, {}).members(wide)

@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
+
+from fhir_server.artifacts.source import default_root
 
 PREFIX = "FHIR_"
 FILE_VARIABLE = "FHIR_SETTINGS"
@@ -89,6 +90,10 @@ class Settings:
         "`enforce` refuses a literal relative reference to what is not stored; `ignore` lets systems load in any order.",
         enum=["ignore", "enforce"],
     )
+    explain: bool = _setting(
+        default=False,
+        explanation="Answer a search with `_explain=true` by how it runs, for those who tune it; off refuses the parameter.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = _setting(
         "info", "Least severe line that is logged.", enum=["debug", "info", "warning", "error"]
     )
@@ -125,7 +130,7 @@ class Settings:
     @property
     def artifacts(self) -> Path:
         """The folder of profiles/, terminology/, mappings/ and examples/."""
-        return Path(self.artifact_root) if self.artifact_root else shipped_artifacts()
+        return Path(self.artifact_root) if self.artifact_root else default_root()
 
     @property
     def public_base(self) -> str:
@@ -203,14 +208,6 @@ def settings_schema() -> dict[str, Any]:
 def secret_names() -> frozenset[str]:
     """Return the settings whose value is never shown."""
     return frozenset(item.name for item in fields(Settings) if item.metadata["secret"])
-
-
-@cache
-def shipped_artifacts() -> Path:
-    """Find the data folders: inside the installed package, else beside it in a checkout (docs/adr/0001)."""
-    package = Path(__file__).parent
-    packed = package / "_data"
-    return packed if packed.is_dir() else package.parent
 
 
 def _from_file(path: Path | None) -> dict[str, Any]:

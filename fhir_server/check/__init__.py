@@ -10,7 +10,7 @@ from fhir_server.artifacts.catalog import Catalog
 from fhir_server.artifacts.source import Artifact, Fault, read_all
 from fhir_server.check.codes import check_canonicals, check_codes, check_terminology, load_terminology
 from fhir_server.check.definitions import check_definition, check_keys, check_mapping_schema
-from fhir_server.check.examples import Judge, check_examples, read_examples
+from fhir_server.check.examples import check_examples, load_judge, read_examples
 from fhir_server.validation.pipeline import Validator
 
 __all__ = ["Finding", "run_check"]
@@ -24,20 +24,22 @@ def run_check(root: Path) -> list[Finding]:
     artifacts, faults = read_all(root)
     if faults:  # what follows needs an index without doubles and gaps
         return list(faults)
-    validator = Validator.load()
     catalog = Catalog(artifact.resource for artifact in artifacts)
+    validator = Validator.load()
     findings = [finding for artifact in artifacts for finding in _check_artifact(artifact, validator, catalog)]
     findings += check_keys(artifacts)
     findings += check_mapping_schema(root)
     terminology, broken = load_terminology(catalog)
     findings += broken
     findings += check_terminology(artifacts, terminology)
+    judge, unenforceable = load_judge(catalog, terminology)
+    findings += unenforceable
     examples, unreadable = read_examples(root)
     findings += unreadable
     for path, content in examples.items():
         findings += check_canonicals(path, content, catalog)
         findings += check_codes(path, content, terminology)
-    findings += check_examples(examples, Judge(validator, catalog))
+    findings += check_examples(examples, judge)
     return findings
 
 

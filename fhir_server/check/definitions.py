@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 
 from fhir_server.artifacts.r4.table import ElementFacts, Table, table
-from fhir_server.artifacts.source import BASE, Artifact, Fault
+from fhir_server.artifacts.source import Artifact, Fault
 from fhir_server.fhirpath import FhirPathError, compile_expression
 from fhir_server.model.resource import Resource
 
@@ -119,9 +119,3 @@ def _number(value: Any, facts: ElementFacts) -> int:
     if value is None:
         return _UNBOUNDED if facts.max is None else facts.max
     return _UNBOUNDED if value == "*" else int(value)
-
-
-def own_profiles(resource: Resource) -> tuple[str, ...]:
-    """Return the profiles of ours that a resource claims."""
-    claimed = resource.get("meta", {}).get("profile", ())
-    return tuple(url for url in claimed if url.startswith(BASE))

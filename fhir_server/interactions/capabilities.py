@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from fhir_server.artifacts import r4
+from fhir_server.artifacts.r4.compartments import compartments
 from fhir_server.interactions.context import Engine
 from fhir_server.interactions.operation import Answer, Operation
 from fhir_server.interactions.patch import JSON_PATCH
@@ -62,9 +63,15 @@ def statement(engine: Engine, mode: str, base: str) -> Resource:
                 "resource": [_resource(engine, name) for name in types],
                 "interaction": _codes(engine, "system", {"transaction": ("transaction", "batch")}),
                 "searchParam": _search_params(engine, "Resource"),
+                "compartment": _compartments(engine),
             }
         ],
     }
+
+
+def _compartments(engine: Engine) -> list[str]:
+    offered = any(row.level == "compartment" for row in engine.routes.interactions)
+    return [compartment.url for compartment in compartments().values() if offered]
 
 
 def _resource(engine: Engine, name: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from fhir_server.interactions.context import Engine
 from fhir_server.interactions.request import Parameters, Request
+from fhir_server.interactions.stored_terminology import expander
 from fhir_server.model.errors import Malformed, PreconditionFailed, TooCostly
 from fhir_server.search.parse import parse_search
 from fhir_server.search.query import Node, Query, SortKey
@@ -26,8 +27,8 @@ def condition_text(query: Parameters, interaction: str) -> str:
     return urlencode(query)
 
 
-def condition_node(engine: Engine, resource_type: str, condition: str, request: Request) -> Node:
-    """Compile a condition. Unknown parameters are always refused: ignoring one would widen what is changed."""
+def condition_node(engine: Engine, snapshot: Snapshot, resource_type: str, condition: str, request: Request) -> Node:
+    """Compile a condition as of the state that it is asked of. Unknown parameters are always refused: ignoring one would widen what is changed."""
     text = condition.partition("?")[2] if "?" in condition else condition
     parameters = parse_qsl(text.strip(), keep_blank_values=True)
     if not parameters:
@@ -39,7 +40,8 @@ def condition_node(engine: Engine, resource_type: str, condition: str, request: 
     for name, _ in parameters:
         if name in _RESULT_PARAMETERS:
             raise Malformed(f"{name} means nothing in a condition.", key="condition-parameter")
-    asked = parse_search(engine.registry, resource_type, parameters, strict=True, own_base=request.base)
+    expand = expander(engine.terminology, snapshot, request.base, committed=False)
+    asked = parse_search(engine.registry, resource_type, parameters, strict=True, own_base=request.base, expand=expand)
     if asked.ignored:
         raise Malformed(
             f"The parameter {asked.ignored[0]!r} of the condition has no value. Give it one or leave it out.",
@@ -53,7 +55,7 @@ def one_match(
     engine: Engine, snapshot: Snapshot, resource_type: str, condition: str, request: Request
 ) -> Version | None:
     """Return the one resource that matches, None for none. Raises PreconditionFailed for several."""
-    where = condition_node(engine, resource_type, condition, request)
+    where = condition_node(engine, snapshot, resource_type, condition, request)
     rows = snapshot.search(Query(resource_type, where, (SortKey("_lastUpdated"),), 2))
     if len(rows) > 1:
         raise PreconditionFailed(
@@ -66,7 +68,7 @@ def all_matches(
     engine: Engine, snapshot: Snapshot, resource_type: str, condition: str, request: Request
 ) -> list[Version]:
     """Return every resource that matches. Raises TooCostly when they are more than may be deleted at once."""
-    where = condition_node(engine, resource_type, condition, request)
+    where = condition_node(engine, snapshot, resource_type, condition, request)
     limit = engine.limits.deleted_at_once
     rows = snapshot.search(Query(resource_type, where, (SortKey("_lastUpdated"),), limit + 1))
     if len(rows) > limit:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from fhir_server.artifacts.catalog import Catalog
+from fhir_server.interactions.stored_terminology import ServerTerminology
 from fhir_server.model.clock import Clock
 from fhir_server.model.ids import IdSource
 from fhir_server.search.extract import Extractor
@@ -27,6 +28,8 @@ class Limits:
     max_includes: int = 1000
     heavy_body_bytes: int = 256 * 1024
     """Bodies above this are handled off the event loop."""
+    explain: bool = False
+    """Whether `_explain=true` is answered."""
     deleted_at_once: int = 100
     """How many resources one conditional delete may remove."""
 
@@ -41,6 +44,7 @@ class Engine:
     validator: Validator
     rulebook: Rulebook
     catalog: Catalog
+    terminology: ServerTerminology
     routes: "Routes"
     ids: IdSource
     clock: Clock

@@ -5,23 +5,20 @@ the work gets a unit of its own, in a transaction Bundle all entries share one.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from fhir_server.interactions.request import Result
 from fhir_server.interactions.unit import Unit
 from fhir_server.store.port import Snapshot
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """No store is needed: here is the result."""
 
     result: Result
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """Work on one snapshot."""
 
     work: Callable[[Snapshot], Result]
@@ -30,16 +27,14 @@ class Reading:
     """The work asks the snapshot for one thing only."""
 
 
-@dataclass(frozen=True, slots=True)
-class Writing:
+class Writing(NamedTuple):
     """Work in one unit; the rules settle after it, before the commit."""
 
     work: Callable[[Unit], Result]
     heavy: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Many:
+class Many(NamedTuple):
     """Several units one after another (a batch); runs off the event loop."""
 
     work: Callable[[], Result]

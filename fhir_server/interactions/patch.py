@@ -10,7 +10,7 @@ from fhir_server.interactions.patch_documents import apply_fhirpath_patch, apply
 from fhir_server.interactions.request import Place, Request, Result
 from fhir_server.interactions.unit import Unit, require_valid
 from fhir_server.interactions.write import check_if_match, must_exist, no_query, written
-from fhir_server.model.codec import decode, decode_resource
+from fhir_server.model.codec import decode, decode_resource, decode_stored
 from fhir_server.model.errors import Gone, Malformed, NotFound, UnsupportedMediaType
 from fhir_server.model.resource import Resource
 
@@ -51,7 +51,7 @@ def apply(unit: Unit, request: Request, place: Place, change: Patch) -> Result:
     current = must_exist(unit.uow.current(place.type, place.id), place)
     if current.body is None:
         raise Gone(f"{place.type}/{place.id} was deleted; an update can bring it back, a patch cannot.")
-    before = decode(current.body)
+    before = decode_stored(current.body)
     check_if_match(unit, request, current, before)
     after = change(before)
     if after.get("resourceType") != place.type or after.get("id") != place.id:

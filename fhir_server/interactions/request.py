@@ -1,6 +1,5 @@
 """A FHIR request and its outcome as plain values: the same for an HTTP request and for an entry of a Bundle."""
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, NamedTuple
 
@@ -14,8 +13,7 @@ Parameters = tuple[tuple[str, str], ...]
 ReturnPreference = Literal["minimal", "representation", "OperationOutcome"]
 
 
-@dataclass(frozen=True, slots=True)
-class Preconditions:
+class Preconditions(NamedTuple):
     """The conditional headers, or the members of Bundle.entry.request that stand for them, as they were sent."""
 
     if_match: str = ""
@@ -27,8 +25,7 @@ class Preconditions:
 NO_PRECONDITIONS = Preconditions()
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One interaction that a caller asks for; `path` is relative to the base, without leading slash or query."""
 
     method: str
@@ -43,6 +40,8 @@ class Request:
     principal: Principal = ANONYMOUS
     base: str = ""
     """The base URL under which the caller sees the server."""
+    languages: str = ""
+    """`Accept-Language`, as it was sent."""
 
 
 class Kind(StrEnum):
@@ -54,8 +53,7 @@ class Kind(StrEnum):
     NOT_MODIFIED = "not-modified"
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """An answer: a resource as bytes, or issues to tell as an OperationOutcome, or neither.
 
     `version` gives ETag and Last-Modified. `located` asks for a Location header that names the new version.
@@ -65,7 +63,9 @@ class Result:
     body: bytes | None = None
     version: Version | None = None
     located: bool = False
-    issues: tuple[Issue, ...] = field(default=())
+    issues: tuple[Issue, ...] = ()
+    media_type: str = ""
+    """What the body is, when it is no resource."""
 
 
 class Place(NamedTuple):
@@ -74,3 +74,5 @@ class Place(NamedTuple):
     type: str = ""
     id: str = ""
     version: str = ""
+    member: str = ""
+    """The resource type that is asked for within a compartment, whose identity `type` and `id` then are."""

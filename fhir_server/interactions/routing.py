@@ -12,7 +12,7 @@ from fhir_server.model.errors import Malformed, MethodNotAllowed, NotFound
 from fhir_server.model.reference import ID_PATTERN
 
 Handler = Callable[[Engine, Request, Place], Operation]
-Level = Literal["system", "type", "instance"]
+Level = Literal["system", "type", "instance", "compartment"]
 
 _ID_DEPTH: Final = 2
 _VERSION_DEPTH: Final = 4
@@ -43,7 +43,8 @@ class Routes:
         self.interactions = tuple(interactions)
         self._by_shape: dict[str, dict[str, Interaction]] = {}
         for row in self.interactions:
-            self._by_shape.setdefault(row.shape, {})[row.method] = row
+            for shape in (f"{row.shape} {name}" for name in row.types) if row.types else (row.shape,):
+                self._by_shape.setdefault(shape, {})[row.method] = row
 
         self._types = r4.resource_types()
         self._instance = self._by_shape.get("type/id", {})
@@ -59,8 +60,8 @@ class Routes:
             if known is not None:
                 return known, Place(segments[0], segments[1])
         shape, place = _shape(segments)
-        rows = self._by_shape.get(shape)
-        if "$" in shape and not (rows and all(row.on(place.type) for row in rows.values())):
+        rows = self._by_shape.get(shape) or self._by_shape.get(f"{shape} {place.type}")
+        if "$" in shape and rows is None:
             name = shape.rpartition("/")[2]
             raise NotFound(f"The operation {name[:100]!r} is not offered here.", key="unknown-operation")
         if rows is None:
@@ -90,6 +91,22 @@ def _shape(segments: list[str]) -> tuple[str, Place]:
             key="bad-id",
             code="value",
         )
+    if segments[_ID_DEPTH:] and segments[_ID_DEPTH][:1] not in ("_", "$"):
+        return _member_shape(segments)
     place = Place(resource_type, segments[1], segments[3] if len(segments) == _VERSION_DEPTH else "")
     rest = ["version" if index == _VERSION_DEPTH - 1 else part for index, part in enumerate(segments)][_ID_DEPTH:]
     return "/".join(("type", "id", *rest)), place
+
+
+def _member_shape(segments: list[str]) -> tuple[str, Place]:
+    """Read a place in a compartment: `Patient/7/Observation`, or `Patient/7/*` for all types of the compartment."""
+    member = segments[_ID_DEPTH]
+    if member != "*" and member not in r4.resource_types():
+        near = get_close_matches(member[:100], r4.resource_types(), 1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise NotFound(
+            f"{member[:100]!r} is not an R4 resource type: nothing is below {'/'.join(segments[:_ID_DEPTH])} by that name.{hint}",
+            key="unknown-type",
+        )
+    shape = ("type", "id", "*" if member == "*" else "type", *segments[_ID_DEPTH + 1 :])
+    return "/".join(shape), Place(segments[0], segments[1], member="" if member == "*" else member)

@@ -1,22 +1,25 @@
 """search on one type, by GET and by POST _search (R4 http.html#search)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 from fhir_server.interactions.context import Engine
+from fhir_server.interactions.include_pages import Remainder, decoded, encoded, is_remainder, matches_of
 from fhir_server.interactions.operation import Operation, Reading
 from fhir_server.interactions.request import Kind, Parameters, Place, Request, Result
-from fhir_server.interactions.search_includes import included
+from fhir_server.interactions.search_explain import explained, wants_explanation
+from fhir_server.interactions.search_includes import Included, included, incomplete
+from fhir_server.interactions.stored_terminology import expander, needs_terminology
 from fhir_server.interactions.subset import Subset, subset_of
 from fhir_server.model.codec import encode
 from fhir_server.model.errors import Malformed
 from fhir_server.model.issue import Issue, operation_outcome
 from fhir_server.search.bundle import Link, SearchEntry, searchset
-from fhir_server.search.page import fingerprint_of
+from fhir_server.search.page import Position, fingerprint_of
 from fhir_server.search.parse import parse_search
-from fhir_server.search.query import Query
-from fhir_server.search.request import SearchLimits, SearchRequest
+from fhir_server.search.query import EVERYTHING, And, Node, Query
+from fhir_server.search.request import Expand, SearchLimits, SearchRequest
 from fhir_server.store.port import Row, Snapshot, Version
 
 _FIELDS = 1000
@@ -31,14 +34,22 @@ class Page(NamedTuple):
     first: bool = True
 
 
+class Target(NamedTuple):
+    """One type to search, and where: `within` always holds there, `path` is the place below the base ("": the type)."""
+
+    type: str
+    within: Node = EVERYTHING
+    path: str = ""
+
+
 def search(engine: Engine, request: Request, place: Place) -> Operation:
     """Search the current resources of one type."""
-    return _search(engine, request, place, request.query)
+    return search_type(engine, request, Target(place.type), request.query)
 
 
 def search_by_post(engine: Engine, request: Request, place: Place) -> Operation:
     """Search with the parameters of the form body, after those of the URL."""
-    return _search(engine, request, place, (*request.query, *form_of(request)))
+    return search_type(engine, request, Target(place.type), (*request.query, *form_of(request)))
 
 
 def form_of(request: Request) -> Parameters:
@@ -52,24 +63,56 @@ def form_of(request: Request) -> Parameters:
     return tuple(pair for pair in form if pair[0] not in ("_format", "_pretty"))
 
 
-def _search(engine: Engine, request: Request, place: Place, parameters: Parameters) -> Operation:
+def search_type(engine: Engine, request: Request, target: Target, parameters: Parameters) -> Operation:
+    """Search one type at its place: all of it, or what a compartment holds of it."""
+    if needs_terminology(parameters):
+
+        def read_and_work(snapshot: Snapshot) -> Result:
+            expand = expander(engine.terminology, snapshot, request.base)
+            return _prepared(engine, request, target, parameters, expand)(snapshot)
+
+        return Reading(read_and_work, heavy=True)
+    return Reading(_prepared(engine, request, target, parameters))
+
+
+def _prepared(
+    engine: Engine, request: Request, target: Target, parameters: Parameters, expand: Expand | None = None
+) -> Callable[[Snapshot], Result]:
+    explaining, parameters = wants_explanation(engine, parameters)
     limits = SearchLimits(count=engine.limits.max_count)
     asked = parse_search(
-        engine.registry, place.type, parameters, strict=request.strict, own_base=request.base, limits=limits
+        engine.registry,
+        target.type,
+        parameters,
+        strict=request.strict,
+        own_base=request.base,
+        limits=limits,
+        expand=expand,
     )
     size = asked.count if asked.count is not None else engine.limits.default_count
-    mark = fingerprint_of(request.base, place.type, asked.used)
+    path = target.path or target.type
+    mark = fingerprint_of(request.base, path, asked.used)
+    if is_remainder(asked.cursor):
+        identity = (mark, asked.used, path)
+        return lambda snapshot: Result(Kind.OK, render_remainder(engine, request, snapshot, asked, identity))
     after = engine.cursors.decode(asked.cursor, mark) if asked.cursor else ()
-    query = Query(place.type, asked.where, asked.sort, size + 1, tuple(after))
+    query = Query(target.type, both(target.within, asked.where), asked.sort, size + 1, tuple(after))
 
     def work(snapshot: Snapshot) -> Result:
+        if explaining:
+            return explained(snapshot, query)
         counting = size == 0 or asked.summary == "count"
         rows = [] if counting else snapshot.search(query)
         total = snapshot.count(query) if counting or asked.total in ("accurate", "estimate") else None
         page = Page(rows[:size], len(rows) > size, total, first=not after)
-        return Result(Kind.OK, render_page(engine, request, snapshot, asked, page, (mark, asked.used, place.type)))
+        return Result(Kind.OK, render_page(engine, request, snapshot, asked, page, (mark, asked.used, path)))
 
-    return Reading(work)
+    return work
+
+
+def both(within: Node, where: Node) -> Node:
+    """Return the condition that both hold."""
+    return where if within == EVERYTHING else within if where == EVERYTHING else And((within, where))
 
 
 def render_page(
@@ -85,17 +128,55 @@ def render_page(
     A first page that holds everything states the total without counting.
     """
     mark, used, path = identity
-    links = [Link("self", _url(request, path, used))]
-    if page.more:
-        cursor = engine.cursors.encode(mark, page.rows[-1].position)
-        following = tuple(pair for pair in used if pair[0] != "_cursor")
-        links.append(Link("next", _url(request, path, (*following, ("_cursor", cursor)))))
     total = page.total
     if total is None and asked.total is None and page.first and not page.more:
         total = len(page.rows)
-    found = included(engine, snapshot, asked, page.rows)
-    entries = _entries(request, asked, page.rows, found.versions)
-    if issues := [*_ignored(asked), *found.issues]:
+    versions = [row.version for row in page.rows]
+    found = included(engine, snapshot, asked, versions)
+    following = page.rows[-1].position if page.more else ()
+    cursor = _following(engine, mark, versions, found, following)
+    return _rendered(engine, request, asked, page.rows, (found, cursor), (used, path), total)
+
+
+def render_remainder(
+    engine: Engine, request: Request, snapshot: Snapshot, asked: SearchRequest, identity: tuple[bytes, Parameters, str]
+) -> bytes:
+    """Render a page of the includes that did not fit on the page of their matches; what `_cursor` says decides."""
+    mark, used, path = identity
+    place, sequences, following = decoded(engine, mark, asked.cursor or "")
+    versions = matches_of(snapshot, sequences)
+    found = included(engine, snapshot, asked, versions, place)
+    cursor = _following(engine, mark, versions, found, following)
+    return _rendered(engine, request, asked, (), (found, cursor), (used, path), None)
+
+
+def _following(engine: Engine, mark: bytes, matches: Sequence[Version], found: Included, following: Position) -> str:
+    """Return the cursor of the page after this one, "" when it is the last: includes first, then further matches."""
+    if found.end is not None:
+        sequences = tuple(version.sequence for version in matches)
+        return encoded(engine, mark, Remainder(found.end, sequences, following))
+    return engine.cursors.encode(mark, following) if following else ""
+
+
+def _rendered(
+    engine: Engine,
+    request: Request,
+    asked: SearchRequest,
+    rows: Sequence[Row],
+    others: tuple[Included, str],
+    place: tuple[Parameters, str],
+    total: int | None,
+) -> bytes:
+    (found, cursor), (used, path) = others, place
+    links = [Link("self", _url(request, path, used))]
+    if cursor:
+        following = tuple(pair for pair in used if pair[0] != "_cursor")
+        links.append(Link("next", _url(request, path, (*following, ("_cursor", cursor)))))
+    entries = _entries(request, asked, rows, found.versions)
+    issues = _ignored(asked)
+    if found.end is not None:
+        issues.append(incomplete(engine.limits.max_includes))
+    if issues:
         entries.append(SearchEntry("", encode(operation_outcome(issues)), "outcome"))
     return searchset(entries, links, total=total)
 

@@ -1,94 +1,134 @@
 """`_include` and `_revinclude` (R4 search.html#include): what a page of matches brings along.
 
-Rounds: the first follows the matches; each further round follows what the last one brought, for `:iterate` only. A
-resource appears once, so cycles end. What does not fit under the limit is told in the answer, never left out silently.
+Waves: the first follows the matches; each further one follows what the last one brought, for `:iterate` only. A resource
+appears once, so cycles end. What does not fit under the limit follows on pages of its own, by the `next` link: a `Place`
+tells where one ended, in an order that does not change while others write.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from fhir_server.interactions.context import Engine
-from fhir_server.model.codec import decode
+from fhir_server.model.codec import decode_stored
 from fhir_server.model.issue import Issue
 from fhir_server.search.includes import canonical_queries, include_targets, is_local, reverse_queries
+from fhir_server.search.query import Query
 from fhir_server.search.request import WILDCARD, Include, SearchRequest
-from fhir_server.store.port import Row, Snapshot, Version
+from fhir_server.store.port import Snapshot, Version
+
+_BATCH = 1000
+"""Rows that one search of includes gives at a time."""
+
+
+class Place(NamedTuple):
+    """Where an include stands: its wave, what found it, and `Type/id`; compared as a tuple."""
+
+    wave: int
+    source: str
+    key: str
+
+
+START = Place(-1, "", "")
 
 
 class Included(NamedTuple):
-    """The resources that were brought along, in the order they were found, and what has to be told about them."""
+    """The resources that were brought along, in order, and where the page of them ended, if more follow."""
 
     versions: list[Version]
-    issues: list[Issue]
+    end: Place | None = None
 
 
-def included(engine: Engine, snapshot: Snapshot, asked: SearchRequest, rows: Sequence[Row]) -> Included:
-    """Return what the includes of a search add to a page of matches."""
-    found = Included([], [])
+def included(
+    engine: Engine, snapshot: Snapshot, asked: SearchRequest, matches: Sequence[Version], after: Place = START
+) -> Included:
+    """Return what the includes of a search add to a page of matches, from a place on."""
+    found: list[Version] = []
     if not asked.includes and not asked.revincludes:
-        return found
-    seen = {f"{row.version.type}/{row.version.id}" for row in rows}
-    wave = [row.version for row in rows]
-    first = True
+        return Included(found)
+    seen = {_key(version) for version in matches}
+    wave, number, last = list(matches), 0, after
     while wave:
         brought: list[Version] = []
-        for version in _wave(engine, snapshot, asked, wave, first=first):
-            key = f"{version.type}/{version.id}"
+        for source, version in _wave(engine, snapshot, asked, wave, first=number == 0):
+            key = _key(version)
             if key in seen:
                 continue
-            if len(found.versions) >= engine.limits.max_includes:
-                found.issues.append(_cut(engine.limits.max_includes))
-                return found
+            place = Place(number, source, key)
+            if place > after:
+                if len(found) >= engine.limits.max_includes:
+                    return Included(found, last)
+                found.append(version)
+                last = place
             seen.add(key)
             brought.append(version)
-            found.versions.append(version)
-        wave, first = brought, False
-    return found
+        wave, number = brought, number + 1
+    return Included(found)
+
+
+def incomplete(limit: int) -> Issue:
+    """Tell that more includes follow."""
+    text = (
+        f"Only {limit} included resources fit on a page (setting max_includes); the next link goes on with those that "
+        "belong to these matches, and after them with further matches."
+    )
+    return Issue("includes-incomplete", "incomplete", text, severity="warning")
+
+
+def _key(version: Version) -> str:
+    return f"{version.type}/{version.id}"
 
 
 def _wave(
     engine: Engine, snapshot: Snapshot, asked: SearchRequest, wave: Sequence[Version], *, first: bool
-) -> Iterable[Version]:
+) -> Iterator[tuple[str, Version]]:
+    """Yield what a wave brings, with what found it: sources in order, and within each the resources by key."""
     forward = [include for include in asked.includes if first or include.iterate]
     if forward:
         yield from _referred(engine, snapshot, forward, wave)
-    limit = engine.limits.max_includes + 1
     page: dict[str, list[str]] = {}
     for version in wave:
-        page.setdefault(version.type, []).append(f"{version.type}/{version.id}")
-    for include in asked.revincludes:
+        page.setdefault(version.type, []).append(_key(version))
+    for number, include in enumerate(asked.revincludes):
         if first or include.iterate:
-            for query in reverse_queries(engine.registry, include, page, limit):
-                yield from (row.version for row in snapshot.search(query))
+            queries = reverse_queries(engine.registry, include, page, _BATCH)
+            yield from _found(snapshot, f"c{number:03}", queries)
 
 
 def _referred(
     engine: Engine, snapshot: Snapshot, includes: Sequence[Include], wave: Sequence[Version]
-) -> Iterable[Version]:
+) -> Iterator[tuple[str, Version]]:
     """Yield what the wave refers to: resources of this server by id, definitions by their canonical URL."""
-    local: dict[str, None] = {}
+    local: set[str] = set()
     canonicals: dict[Include, dict[str, None]] = {}
     for version in wave:
         wanted = [include for include in includes if include.source in (version.type, WILDCARD)]
         if not wanted or version.body is None:
             continue
-        entries = engine.extractor.extract(decode(version.body))
+        entries = engine.extractor.extract(decode_stored(version.body))
         for include in wanted:
             for target in include_targets(include, version.type, entries):
-                (local if is_local(target) else canonicals.setdefault(include, {}))[target] = None
-    for target in local:
+                if is_local(target):
+                    local.add(target)
+                else:
+                    canonicals.setdefault(include, {})[target] = None
+    for target in sorted(local):
         kind, _, resource_id = target.partition("/")
         current = snapshot.current(kind, resource_id)
         if current is not None and not current.deleted:
-            yield current
-    for include, urls in canonicals.items():
-        for query in canonical_queries(engine.registry, include, tuple(urls), engine.limits.max_includes + 1):
-            yield from (row.version for row in snapshot.search(query))
+            yield "a", current
+    for number, include in enumerate(includes):
+        if include in canonicals:
+            queries = canonical_queries(engine.registry, include, tuple(canonicals[include]), _BATCH)
+            yield from _found(snapshot, f"b{number:03}", queries)
 
 
-def _cut(limit: int) -> Issue:
-    text = (
-        f"Only the first {limit} included resources are here (setting max_includes). Ask for fewer matches per page with "
-        "_count, or read the others by their references."
-    )
-    return Issue("includes-incomplete", "incomplete", text, severity="warning")
+def _found(snapshot: Snapshot, source: str, queries: Sequence[Query]) -> Iterator[tuple[str, Version]]:
+    for query in sorted(queries, key=lambda one: one.type):
+        step = query
+        while rows := snapshot.search(step):
+            for row in rows:
+                yield f"{source}{query.type}", row.version
+            if len(rows) < query.limit:
+                break
+            step = replace(step, after=rows[-1].position)

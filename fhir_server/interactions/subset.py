@@ -6,7 +6,7 @@ from typing import Literal, cast
 
 from fhir_server.artifacts import r4
 from fhir_server.interactions.request import Parameters
-from fhir_server.model.codec import decode, encode
+from fhir_server.model.codec import decode_stored, encode
 from fhir_server.model.errors import Malformed
 from fhir_server.model.resource import Resource
 
@@ -26,7 +26,7 @@ class Subset:
 
     def apply(self, body: bytes) -> bytes:
         """Return the part of a stored resource, tagged SUBSETTED."""
-        resource = decode(body)
+        resource = decode_stored(body)
         return encode(self.of(resource))
 
     def of(self, resource: Resource) -> Resource:

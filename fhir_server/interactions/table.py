@@ -2,8 +2,22 @@
 
 from typing import Final
 
-from fhir_server.interactions import capabilities, create, delete, history, patch, read, search, search_system, update
+from fhir_server.interactions import (
+    capabilities,
+    compartment,
+    create,
+    delete,
+    history,
+    patch,
+    read,
+    search,
+    search_system,
+    update,
+)
 from fhir_server.interactions.bundle import handler as bundle
+from fhir_server.interactions.operations.everything import EVERYTHING
+from fhir_server.interactions.operations.terminology import TERMINOLOGY
+from fhir_server.interactions.operations.validation import VALIDATION
 from fhir_server.interactions.routing import Interaction
 
 INTERACTIONS: Final[tuple[Interaction, ...]] = (
@@ -25,4 +39,11 @@ INTERACTIONS: Final[tuple[Interaction, ...]] = (
     Interaction("DELETE", "type/id", "delete", "instance", delete.delete),
     Interaction("GET", "type/id/_history", "history-instance", "instance", history.history),
     Interaction("GET", "type/id/_history/version", "vread", "instance", read.vread),
+    *VALIDATION,
+    Interaction("GET", "type/id/type", "search-compartment", "compartment", compartment.search_member),
+    Interaction("POST", "type/id/type/_search", "search-compartment", "compartment", compartment.search_member_by_post),
+    Interaction("GET", "type/id/*", "search-compartment", "compartment", compartment.search_all),
+    Interaction("POST", "type/id/_search", "search-compartment", "compartment", compartment.search_all_by_post),
+    *EVERYTHING,
+    *TERMINOLOGY,
 )

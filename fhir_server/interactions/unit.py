@@ -10,9 +10,9 @@ from fhir_server.access.principal import PLATFORM, Principal
 from fhir_server.interactions.audit import audit_record
 from fhir_server.interactions.context import Engine
 from fhir_server.model.clock import render_instant
-from fhir_server.model.codec import canonical, decode, encode
-from fhir_server.model.errors import Conflict, FhirError, Invalid, TooCostly
-from fhir_server.model.issue import Issue, has_errors
+from fhir_server.model.codec import canonical, decode_stored, encode
+from fhir_server.model.errors import Conflict, FhirError, Invalid, RuleViolated, TooCostly
+from fhir_server.model.issue import Issue
 from fhir_server.model.reference import parse_reference
 from fhir_server.model.resource import Resource, walk, with_server_fields
 from fhir_server.search.query import Node, Query, RefersTo, SortKey, TokenIs
@@ -43,7 +43,7 @@ class Unit:
         The resource must have passed `require_valid`. Returns the version that is current afterwards.
         """
         resource_type = resource["resourceType"]
-        before = decode(current.body) if current is not None and current.body is not None else None
+        before = decode_stored(current.body) if current is not None and current.body is not None else None
         if current is not None and before is not None:
             unchanged = with_server_fields(resource, resource_id, current.version, render_instant(current.last_updated))
             if unchanged == before and canonical(unchanged) == canonical(before):
@@ -64,7 +64,7 @@ class Unit:
                 key="still-referenced",
             )
         version = self.uow.delete(current.type, current.id, current.version + 1)
-        self._record(version, decode(current.body or b"null"), None)
+        self._record(version, decode_stored(current.body or b"null"), None)
         return version
 
     def settle(self) -> None:
@@ -90,7 +90,7 @@ class Unit:
         if parsed.kind != "relative":
             return None
         version = self.uow.current(parsed.type, parsed.id)
-        return decode(version.body) if version is not None and version.body is not None else None
+        return decode_stored(version.body) if version is not None and version.body is not None else None
 
     def referring(self, resource_type: str, param: str, target: str) -> Sequence[Resource]:
         """Return current resources that refer to `target` (see workflow.effects.Related)."""
@@ -104,7 +104,7 @@ class Unit:
         rows = self.uow.search(Query(resource_type, where, (SortKey("_lastUpdated"),), _RELATED + 1))
         if len(rows) > _RELATED:
             raise TooCostly(f"More than {_RELATED} {resource_type} resources are related to this change.")
-        return [decode(row.version.body) for row in rows if row.version.body is not None]
+        return [decode_stored(row.version.body) for row in rows if row.version.body is not None]
 
     def _record(self, version: Version, before: Resource | None, after: Resource | None) -> None:
         self._written.append(version)
@@ -162,7 +162,10 @@ class Unit:
 
 
 def require_valid(engine: Engine, resource: Resource, path: str | None = None) -> None:
-    """Raise Invalid with every problem of the resource; `path` is the expression of its root, if not its type."""
-    issues = engine.validator.validate(resource, path=path)
-    if has_errors(issues):
-        raise Invalid(issues=issues)
+    """Raise Invalid with every problem of the resource, RuleViolated where only profiles that it claims are broken.
+
+    `path` is the expression of its root, if not its type.
+    """
+    verdict = engine.validator.judge(resource, path=path)
+    if verdict.issues:
+        raise (RuleViolated if verdict.valid else Invalid)(issues=verdict.issues)

@@ -14,7 +14,7 @@ from fhir_server.interactions.write import (
     typed_resource,
     written,
 )
-from fhir_server.model.codec import decode
+from fhir_server.model.codec import decode_stored
 from fhir_server.model.errors import Conflict, Malformed
 from fhir_server.model.resource import Resource
 
@@ -66,7 +66,7 @@ def conditional_update(engine: Engine, request: Request, place: Place) -> Operat
 def put(unit: Unit, request: Request, resource: Resource, resource_id: str, method: str = "PUT") -> Result:
     """Write a validated resource at an id under the preconditions of the request."""
     current = unit.uow.current(resource["resourceType"], resource_id)
-    before = decode(current.body) if current is not None and current.body is not None else None
+    before = decode_stored(current.body) if current is not None and current.body is not None else None
     check_if_match(unit, request, current, before)
     version = unit.write(resource, resource_id, method, current)
     return written(version, request, created=before is None)

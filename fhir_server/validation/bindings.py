@@ -10,6 +10,7 @@ from typing import Any
 
 from fhir_server.artifacts.r4 import Binding
 from fhir_server.validation.finding import Check, Findings, Scope, one, shown
+from fhir_server.validation.wording import say
 
 _VALUESET = "http://hl7.org/fhir/ValueSet/"
 _UCUM = "http://unitsofmeasure.org"
@@ -46,9 +47,9 @@ def _is_currency(code: str) -> bool:
 
 
 _GRAMMARS: dict[str, tuple[Callable[[str], bool], str]] = {
-    _VALUESET + "mimetypes": (_is_mime_type, "a mime type such as application/fhir+json"),
-    _VALUESET + "all-languages": (_is_language, "a BCP 47 language tag such as nl or nl-BE"),
-    _VALUESET + "currencies": (_is_currency, "an ISO 4217 currency code such as EUR"),
+    _VALUESET + "mimetypes": (_is_mime_type, "grammar.mimetypes"),
+    _VALUESET + "all-languages": (_is_language, "grammar.all-languages"),
+    _VALUESET + "currencies": (_is_currency, "grammar.currencies"),
 }
 
 
@@ -75,7 +76,7 @@ def _grammar_check(binding: Binding, plain: Check) -> Check:
         fault = plain(value, scope)
         if fault or fits(value):
             return fault
-        text = f"{shown(value)} is not {wanted}, which the required binding to {binding.valueset} asks for."
+        text = say("required-binding.grammar", value=shown(value), wanted=say(wanted), valueset=binding.valueset)
         return one("required-binding", "code-invalid", text)
 
     return check
@@ -83,11 +84,11 @@ def _grammar_check(binding: Binding, plain: Check) -> Check:
 
 def _not_in(codes: frozenset[str], value: str, valueset: str, scope: Scope) -> Findings:
     if len(codes) <= _LISTED:
-        allowed = f"Allowed: {', '.join(sorted(codes))}."
+        allowed = say("hint.allowed", codes=", ".join(sorted(codes)))
     else:
         near = scope.near(value, codes)
-        allowed = f"Did you mean {near}?" if near else f"It has {len(codes)} codes."
-    text = f"{shown(value)} is not in the required value set {valueset}. {allowed}"
+        allowed = say("hint.near", near=near) if near else say("hint.size", count=len(codes))
+    text = say("required-binding", value=shown(value), valueset=valueset, allowed=allowed)
     return one("required-binding", "code-invalid", text)
 
 
@@ -112,16 +113,15 @@ def coded_check(binding: Binding, kind: str, plain: Check) -> Check:
         codings = value.get("coding", ()) if kind == "CodeableConcept" else (value,)
         if any(map(belongs, codings)) or ("extension" in value and not codings):
             return None
-        found = (
-            ", ".join(f"{coding.get('system', '')}|{coding.get('code', '')}" for coding in codings[:3]) or "only text"
-        )
-        text = f"No coding is in the required value set {binding.valueset} (found {found[:200]}). {_choices(systems)}"
+        found = ", ".join(f"{coding.get('system', '')}|{coding.get('code', '')}" for coding in codings[:3])[
+            :200
+        ] or say("only-text")
+        text = say("required-binding.coded", valueset=binding.valueset, found=found, allowed=_choices(systems))
         return one("required-binding", "code-invalid", text)
 
     return check
 
 
 def _choices(systems: dict[str, frozenset[str]]) -> str:
-    return "Allowed: " + "; ".join(
-        f"{system} with {', '.join(sorted(codes)[:_LISTED]) or 'any code'}" for system, codes in systems.items()
-    )
+    listed = (f"{system}: {', '.join(sorted(codes)[:_LISTED]) or '*'}" for system, codes in systems.items())
+    return say("hint.allowed", codes="; ".join(listed))

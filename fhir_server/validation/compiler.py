@@ -16,6 +16,7 @@ from fhir_server.validation.narrative import check_narrative
 from fhir_server.validation.primitives import primitive_checks
 from fhir_server.validation.references import reference_check
 from fhir_server.validation.structure import Members, array_check, judged, object_check
+from fhir_server.validation.wording import say
 
 _NOTHING: Mapping[str, str] = {}
 
@@ -36,7 +37,7 @@ class Compiler:
             return _no_resource(value, kind, outer)
         entries = _full_urls(value) if kind == "Bundle" else outer.entries
         contained = _contained_types(value) if "contained" in value else _NOTHING
-        return self.definition(kind)(value, Scope(contained, entries, outer))
+        return self._judge(kind, value, Scope(contained, entries, outer, value))
 
     def definition(self, path: str) -> Check:
         """Return the check of a type or backbone element, compiling it and all it leads to when it is new."""
@@ -109,6 +110,10 @@ class Compiler:
         kind = value.get("resourceType") if isinstance(value, dict) else None
         if not isinstance(kind, str) or not is_resource_type(kind):
             return _no_resource(value, kind, scope)
+        return self._judge(kind, value, scope)
+
+    def _judge(self, kind: str, value: dict[str, Any], scope: Scope) -> Findings:
+        """Check a resource whose type is known, on its own or contained; `scope` is that of the container."""
         return self.definition(kind)(value, scope)
 
 
@@ -125,12 +130,12 @@ def _has_companion(members: Members, facts: ElementFacts) -> bool:
 
 def _no_resource(value: Any, kind: Any, scope: Scope) -> Findings:
     if not isinstance(value, dict):
-        return wrong_shape(value, "a resource")
+        return wrong_shape(value, "kind.resource")
     if kind is None:
-        return one("no-resource-type", "structure", "The resource has no resourceType. Name its R4 type.")
+        return one("no-resource-type", "structure", say("no-resource-type"))
     near = scope.near(kind, resource_types()) if isinstance(kind, str) else ""
-    hint = f" Did you mean {near}?" if near else ""
-    return one("resource-type-unknown", "structure", f"{shown(kind)} is not a resource type of R4.{hint}")
+    text = say("resource-type-unknown", name=shown(kind), hint=say("hint.near", near=near) if near else "")
+    return one("resource-type-unknown", "structure", text)
 
 
 def _contained_types(resource: dict[str, Any]) -> dict[str, str]:
@@ -153,8 +158,7 @@ def _absolute(item: Check) -> Check:
         found = item(value, scope)
         url = value.get("url") if type(value) is dict else None
         if type(url) is str and ":" not in url:
-            text = f"{shown(url)} is not absolute. Only an extension inside an extension may have a relative url."
-            found = merged(found, one("extension-url", "extension", text, ".url"))
+            found = merged(found, one("extension-url", "extension", say("extension-url", url=shown(url)), ".url"))
         return found
 
     return check
@@ -164,8 +168,7 @@ def _simple(item: Check) -> Check:
     def check(value: Any, scope: Scope) -> Findings:
         found = item(value, scope)
         if type(value) is dict and ("comparator" in value or "_comparator" in value):
-            text = "sqty-1: this element is a SimpleQuantity, which has no comparator. Leave the comparator out."
-            found = merged(found, one("sqty-1", "invariant", text))
+            found = merged(found, one("sqty-1", "invariant", say("sqty-1")))
         return found
 
     return check

@@ -12,6 +12,7 @@ from xml.parsers.expat import ExpatError, ParserCreate
 
 from fhir_server.validation.finding import Findings, Scope, one, shown
 from fhir_server.validation.primitives import string_fault
+from fhir_server.validation.wording import Said, say
 
 XHTML = "http://www.w3.org/1999/xhtml"
 MAX_DEPTH = 100
@@ -64,8 +65,9 @@ _ACTIVE = ("javascript:", "vbscript:", "data:text/html")
 class _Refused(Exception):
     """The text holds what a narrative must not; `key` is the invariant."""
 
-    def __init__(self, text: str, key: str = "txt-1") -> None:
+    def __init__(self, text: Said, key: str = "txt-1") -> None:
         super().__init__(text)
+        self.text = text
         self.key = key
 
 
@@ -79,17 +81,17 @@ class _Reader:
     def start(self, name: str, attributes: list[str]) -> None:
         self.depth += 1
         if self.depth == 1 and name != "div":
-            raise _Refused(f"the outermost element is <{name[:40]}>; it must be <div>", "txt-root")
+            raise _Refused(say("narrative.root", name=name[:40]), "txt-root")
         if self.depth > MAX_DEPTH:
-            raise _Refused(f"it nests deeper than {MAX_DEPTH} levels", "too-deep")
+            raise _Refused(say("narrative.depth", limit=MAX_DEPTH), "too-deep")
         if name not in _ELEMENTS:
-            raise _Refused(f"<{name[:40]}> is not allowed in a narrative")
+            raise _Refused(say("narrative.element", name=name[:40]))
         if name == "img":
             self.content = True
         for index in range(0, len(attributes), 2):
             _check_attribute(name, attributes[index], attributes[index + 1])
         if self.depth == 1 and "xmlns" not in attributes[::2]:
-            raise _Refused(f'the <div> lacks xmlns="{XHTML}"', "txt-root")
+            raise _Refused(say("narrative.xmlns", xhtml=XHTML), "txt-root")
 
     def end(self, _name: str) -> None:
         self.depth -= 1
@@ -98,18 +100,18 @@ class _Reader:
         self.content = self.content or not text.isspace()
 
     def refuse(self, *_arguments: Any) -> None:
-        raise _Refused("it holds a document type declaration or a processing instruction; plain XHTML has neither")
+        raise _Refused(say("narrative.declaration"))
 
 
 def _check_attribute(element: str, name: str, value: str) -> None:
     if name == "xmlns":
         if value != XHTML:
-            raise _Refused(f"the namespace {shown(value)} is not that of XHTML", "txt-root")
+            raise _Refused(say("narrative.namespace", value=shown(value)), "txt-root")
         return
     if name not in _ANYWHERE and name not in _OWN.get(element, ()):
-        raise _Refused(f"the attribute {name[:40]} is not allowed on <{element}>")
+        raise _Refused(say("narrative.attribute", name=name[:40], element=element))
     if name in _LINKS and "".join(value.split()).lower().startswith(_ACTIVE):
-        raise _Refused(f"{shown(value)} would run a script")
+        raise _Refused(say("narrative.script", value=shown(value)))
 
 
 def _closing(tag: str) -> str | None:
@@ -168,9 +170,8 @@ def check_narrative(value: Any, _scope: Scope) -> Findings:
     if type(value) is not str or not value:
         return string_fault(value)
     if len(value) > MAX_NARRATIVE:
-        return one(
-            "string-too-long", "too-long", f"The narrative has {len(value)} characters; at most {MAX_NARRATIVE}."
-        )
+        text = say("string-too-long.narrative", length=len(value), limit=MAX_NARRATIVE)
+        return one("string-too-long", "too-long", text)
     if _plain(value):
         return None
     reader = _Reader()
@@ -184,10 +185,9 @@ def check_narrative(value: Any, _scope: Scope) -> Findings:
     try:
         parser.Parse(value.encode("utf-8"), True)
     except _Refused as refused:
-        return one(refused.key, "invariant", f"The narrative cannot be shown safely: {refused}.")
+        return one(refused.key, "invariant", say("narrative", reason=refused.text))
     except (ExpatError, UnicodeEncodeError) as error:
-        text = f"The narrative is not well-formed XHTML: {error}. Write characters instead of HTML entities."
-        return one("xhtml", "structure", text)
+        return one("xhtml", "structure", say("xhtml", reason=str(error)))
     if not reader.content:
-        return one("txt-2", "invariant", "The narrative has no content but whitespace. Leave `text` out instead.")
+        return one("txt-2", "invariant", say("txt-2"))
     return None

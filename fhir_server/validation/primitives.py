@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from fhir_server.validation.finding import Check, Findings, Scope, one, shown, wrong_shape
+from fhir_server.validation.wording import say
 
 MAX_STRING = 1024 * 1024
 MAX_MAGNITUDE = 308
@@ -38,17 +39,6 @@ _PATTERNS = {
     "instant": re.compile(rf"(?!0000)\d{{4}}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01]){_ZONED}", re.ASCII),
     "time": re.compile(_CLOCK, re.ASCII),
 }
-_HINTS = {
-    "id": "1 to 64 of A-Z a-z 0-9 - and .",
-    "code": "no space at either end and never two in a row",
-    "oid": "urn:oid: and numbers joined by dots",
-    "uuid": "urn:uuid: and a UUID in lower case",
-    "date": "YYYY, YYYY-MM or YYYY-MM-DD",
-    "dateTime": "YYYY, YYYY-MM, YYYY-MM-DD or YYYY-MM-DDThh:mm:ss with a time zone (Z or +hh:mm)",
-    "instant": "YYYY-MM-DDThh:mm:ss with a time zone (Z or +hh:mm)",
-    "time": "hh:mm:ss without a time zone",
-    "uri": "no whitespace, and OIDs and UUIDs start with urn:oid: and urn:uuid:",
-}
 _RANGES = {"integer": (-(2**31), 2**31 - 1), "unsignedInt": (0, 2**31 - 1), "positiveInt": (1, 2**31 - 1)}
 
 
@@ -62,18 +52,15 @@ def check_string(value: Any, _scope: Scope) -> Findings:
 def string_fault(value: Any) -> Findings:
     """Explain what is wrong with a string, or return None when it only looked unusual."""
     if type(value) is not str:
-        return wrong_shape(value, "a string")
+        return wrong_shape(value, "kind.string")
     if not value:
-        return one("primitive-empty", "value", "The string is empty. Leave the element out instead.")
+        return one("primitive-empty", "value", say("primitive-empty"))
     if len(value) > MAX_STRING:
-        return one("string-too-long", "too-long", f"The string has {len(value)} characters; R4 allows {MAX_STRING}.")
+        return one("string-too-long", "too-long", say("string-too-long", length=len(value), limit=MAX_STRING))
     if found := _FORBIDDEN.search(value):
-        text = (
-            f"The string holds the character U+{ord(found[0]):04X}, which R4 forbids: below U+0020 only tab, line feed"
-        )
-        return one("control-character", "value", f"{text} and carriage return may stand, and no unpaired surrogates.")
+        return one("control-character", "value", say("control-character", code=f"{ord(found[0]):04X}"))
     if not value.strip():
-        return one("primitive-empty", "value", "The string is only whitespace. Leave the element out instead.")
+        return one("primitive-empty", "value", say("primitive-empty.space"))
     return None
 
 
@@ -87,7 +74,8 @@ def check_uri(value: Any, _scope: Scope) -> Findings:
 
 
 def _malformed(kind: str, value: str) -> Findings:
-    return one("primitive-format", "value", f"{shown(value)} is not a valid {kind}: {_HINTS[kind]}.")
+    text = say("primitive-format", value=shown(value), kind=kind, rule=say(f"format.{kind}"))
+    return one("primitive-format", "value", text)
 
 
 def _pattern_check(kind: str) -> Check:
@@ -134,13 +122,13 @@ def _missing_day(kind: str, value: str) -> Findings:
     last = monthrange(int(value[:4]), int(value[5:7]))[1]
     if int(value[8:10]) <= last:
         return None
-    text = f"{shown(value)} is not a valid {kind}: {value[:7]} has {last} days."
+    text = say("primitive-format.day", value=shown(value), kind=kind, month=value[:7], days=last)
     return one("primitive-format", "value", text)
 
 
 def check_boolean(value: Any, _scope: Scope) -> Findings:
     """Check `boolean`: JSON true or false."""
-    return None if value is True or value is False else wrong_shape(value, "true or false")
+    return None if value is True or value is False else wrong_shape(value, "kind.true-or-false")
 
 
 def _integer_check(kind: str) -> Check:
@@ -150,12 +138,11 @@ def _integer_check(kind: str) -> Check:
         if type(value) is int:
             if low <= value <= high:
                 return None
-            return one("primitive-range", "value", f"{shown(value)} is outside {low} to {high}, the range of {kind}.")
+            text = say("primitive-range", value=shown(value), low=low, high=high, kind=kind)
+            return one("primitive-range", "value", text)
         if type(value) is Decimal or isinstance(value, (Decimal, float)):
-            return one(
-                "primitive-format", "value", f"{value} is not a valid {kind}: digits only, no point, no exponent."
-            )
-        return wrong_shape(value, "a number")
+            return one("primitive-format", "value", say("primitive-format.integer", value=shown(value), kind=kind))
+        return wrong_shape(value, "kind.number")
 
     return check
 
@@ -172,25 +159,24 @@ def check_decimal(value: Any, _scope: Scope) -> Findings:
     elif kind is float:
         fits = math.isfinite(value)
     else:
-        return wrong_shape(value, "a number")
+        return wrong_shape(value, "kind.number")
     if fits:
         return None
-    return one(
-        "primitive-range", "value", f"{shown(value)} is beyond what a receiver can hold: at most 1E{MAX_MAGNITUDE}."
-    )
+    return one("primitive-range", "value", say("primitive-range.decimal", value=shown(value), limit=MAX_MAGNITUDE))
 
 
 def check_base64(value: Any, _scope: Scope) -> Findings:
     """Check `base64Binary`: groups of four characters, whitespace between them allowed; no limit of its own."""
     if type(value) is not str:
-        return wrong_shape(value, "a string")
+        return wrong_shape(value, "kind.string")
     text = value if value.isalnum() else "".join(value.split())
     if not text:
-        return one("primitive-empty", "value", "The base64 content is empty. Leave the element out instead.")
+        return one("primitive-empty", "value", say("primitive-empty.base64"))
     try:
         binascii.a2b_base64(text, strict_mode=True)
     except (ValueError, binascii.Error) as error:
-        return one("primitive-format", "value", f"{shown(value)} is not valid base64: {str(error).lower()}.")
+        reason = str(error).lower()
+        return one("primitive-format", "value", say("primitive-format.base64", value=shown(value), reason=reason))
     return None
 
 
@@ -207,3 +193,12 @@ def primitive_checks() -> dict[str, Check]:
     for make, kinds in makers:
         checks |= {kind: make(kind) for kind in kinds}
     return checks
+
+
+def pattern_text(kind: str) -> str:
+    """Return the regular expression of a primitive type as ECMA 262 and Python both read it; "" where it has none."""
+    if kind in ("uri", "url", "canonical"):
+        return r"\S*"
+    known = _PATTERNS.get(kind)
+    no_such_day = r"(?!\d{4}-(?:02-3[01]|(?:04|06|09|11)-31))" if kind in ("date", "dateTime", "instant") else ""
+    return no_such_day + known.pattern if known else ""

@@ -9,6 +9,7 @@ from typing import Any
 from fhir_server.artifacts.r4 import is_resource_type, resource_types
 from fhir_server.model.reference import ID_PATTERN, ParsedReference, parse_reference
 from fhir_server.validation.finding import Check, Finding, Findings, Scope, merged, one, shown
+from fhir_server.validation.wording import say
 
 _STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
 
@@ -44,7 +45,7 @@ def _literal(text: str, targets: tuple[str, ...], scope: Scope) -> Findings:
     if not kind or (parsed.kind == "absolute" and not is_resource_type(kind)):
         return None
     if not is_resource_type(kind):
-        message = f"{shown(text)} points at {shown(kind)}, which is not a resource type of R4."
+        message = say("reference-type-unknown", text=shown(text), kind=shown(kind))
         return one("reference-type-unknown", "value", message, ".reference")
     return _target(kind, targets, text)
 
@@ -52,7 +53,7 @@ def _literal(text: str, targets: tuple[str, ...], scope: Scope) -> Findings:
 def _target(kind: str, targets: tuple[str, ...], text: str) -> Findings:
     if not targets or kind in targets:
         return None
-    message = f"{shown(text)} points at a {kind}. This element may point at: {', '.join(targets)}."
+    message = say("reference-target", text=shown(text), kind=kind, targets=", ".join(targets))
     return one("reference-target", "value", message, ".reference")
 
 
@@ -62,8 +63,7 @@ def _fragment(parsed: ParsedReference, targets: tuple[str, ...], scope: Scope) -
         return None  # the resource that contains this one
     kind = scope.contained.get(name)
     if kind is None:
-        message = f"{shown(parsed.text)} names no contained resource. Contain one with that id, or refer by Type/id."
-        return one("ref-1", "invariant", message)
+        return one("ref-1", "invariant", say("ref-1", text=shown(parsed.text)))
     return _target(kind, targets, parsed.text) if is_resource_type(kind) else None  # else it is reported there
 
 
@@ -71,12 +71,9 @@ def _other(text: str) -> Findings:
     scheme = text.partition(":")[0]
     if ":" in text and scheme.isascii() and scheme.replace("+", "").replace("-", "").replace(".", "").isalnum():
         if any(map(str.isspace, text)):
-            return one("reference-syntax", "value", f"{shown(text)} holds whitespace, which no URL may.", ".reference")
+            return one("reference-syntax", "value", say("reference-syntax.space", text=shown(text)), ".reference")
         return None
-    message = (
-        f"{shown(text)} is not a reference: write Type/id, an absolute URL, urn:uuid:…, or #id of a contained one."
-    )
-    return one("reference-syntax", "value", message, ".reference")
+    return one("reference-syntax", "value", say("reference-syntax", text=shown(text)), ".reference")
 
 
 def _typed(value: dict[str, Any], targets: tuple[str, ...]) -> Findings:
@@ -85,14 +82,15 @@ def _typed(value: dict[str, Any], targets: tuple[str, ...]) -> Findings:
         return None  # a logical model, or a fault that is reported elsewhere
     kind = stated.removeprefix(_STRUCTURE)
     if not is_resource_type(kind):
-        return one("reference-type-unknown", "value", f"{shown(stated)} is not a resource type of R4.", ".type")
+        text = say("reference-type-unknown.stated", text=shown(stated))
+        return one("reference-type-unknown", "value", text, ".type")
     found: Findings = None
-    text = value.get("reference")
-    parsed = parse_reference(text) if isinstance(text, str) else None
+    reference = value.get("reference")
+    parsed = parse_reference(reference) if isinstance(reference, str) else None
     if parsed and is_resource_type(parsed.type) and parsed.type != kind:
-        message = f"type says {kind} and the reference points at a {parsed.type}. Make them agree."
+        message = say("reference-type-mismatch", stated=kind, kind=parsed.type)
         found = [Finding(".type", "reference-type-mismatch", "value", message)]
     elif targets and kind not in targets:
-        message = f"type says {kind}. This element may point at: {', '.join(targets)}."
+        message = say("reference-target.stated", kind=kind, targets=", ".join(targets))
         found = [Finding(".type", "reference-target", "value", message)]
     return found

@@ -6,8 +6,21 @@ missing, what is there twice, and the invariants.
 
 from typing import Any
 
-from fhir_server.validation.finding import Check, Finding, Findings, Scope, below, merged, one, shown, wrong_shape
+from fhir_server.validation.finding import (
+    MAX_FINDINGS,
+    Check,
+    Finding,
+    Findings,
+    Scope,
+    below,
+    kind_of,
+    merged,
+    one,
+    shown,
+    wrong_shape,
+)
 from fhir_server.validation.invariants import Rule
+from fhir_server.validation.wording import rule_text, say
 
 
 class Members:
@@ -53,7 +66,7 @@ def object_check(members: Members) -> Check:
 
     def check(value: Any, scope: Scope) -> Findings:
         if type(value) is not dict:
-            return wrong_shape(value, "an object")
+            return wrong_shape(value, "kind.object")
         found: Findings = None
         for name, member in value.items():
             member_check = check_of(name)
@@ -86,19 +99,18 @@ def judged(rules: tuple[Rule, ...], value: dict[str, Any], scope: Scope, found: 
                 raise
             continue  # the invariant met a value whose shape is already reported
         if verdict is not True:
-            found = merged(found, one(key, "invariant", f"{key}: {human}", verdict or ""))
+            found = merged(found, one(key, "invariant", rule_text(key, human), verdict or ""))
     return found
 
 
 def _unknown(members: Members, name: str, scope: Scope) -> Findings:
-    text = f"{shown(name)} is not an element of {members.path}."
     forms = sorted(form for form, stem in members.choices.items() if stem == name and form[0] != "_")
     if forms:
-        text += f" Its name in JSON says the type: {', '.join(forms[:5])}{' …' if len(forms) > 5 else ''}."  # noqa: PLR2004  # enough to see how
+        hint = say("hint.forms", forms=", ".join(forms[:5]) + (" …" if len(forms) > 5 else ""))  # noqa: PLR2004  # enough to see how
     else:
         near = scope.near(name, (known for known in members.checks if known[0] != "_" or name[:1] == "_"))
-        text += f" Did you mean {near!r}?" if near else " Leave it out, or send it as an extension."
-    return one("unknown-element", "structure", text)
+        hint = say("hint.near", near=f"{near!r}") if near else say("hint.or-extension")
+    return one("unknown-element", "structure", say("unknown-element", name=shown(name), path=members.path, hint=hint))
 
 
 def _settled(value: dict[str, Any], name: str, fault: list[Finding]) -> Findings:
@@ -118,12 +130,13 @@ def _missing(members: Members, value: dict[str, Any]) -> Findings:
     for stem, forms in members.required_choices.items():
         if forms.isdisjoint(value):
             names = sorted(form for form in forms if form[0] != "_")
-            found = merged(found, _absent(members.path, f"{stem}[x]", f" as {' or '.join(names[:8])}"))
+            forms_hint = say("hint.as", forms=", ".join(names[:8]))
+            found = merged(found, _absent(members.path, f"{stem}[x]", forms_hint))
     return found
 
 
 def _absent(path: str, name: str, forms: str) -> Findings:
-    return one("cardinality-min", "required", f"{path}.{name} is required and absent. Add it{forms}.")
+    return one("cardinality-min", "required", say("cardinality-min", path=path, name=name, forms=forms))
 
 
 def _chosen_twice(members: Members, value: dict[str, Any]) -> Findings:
@@ -134,37 +147,33 @@ def _chosen_twice(members: Members, value: dict[str, Any]) -> Findings:
     found: Findings = None
     for stem, names in chosen.items():
         if len(names) > 1:
-            text = (
-                f"{members.path}.{stem}[x] has one value, found {' and '.join(sorted(names))}. Send only one of them."
-            )
+            text = say("choice-multiple", path=members.path, stem=stem, names=", ".join(sorted(names)))
             found = merged(found, one("choice-multiple", "structure", text))
     return found
 
 
 def _empty(value: dict[str, Any]) -> Findings:
     if not value:
-        return one("empty-object", "structure", "The object is empty. Leave the element out instead.")
-    return one("ele-1", "invariant", "ele-1: the element has nothing but an id. Give it content, or leave it out.")
+        return one("empty-object", "structure", say("empty-object"))
+    return one("ele-1", "invariant", say("ele-1"))
 
 
 def array_check(item: Check, *, primitive: bool = False) -> Check:
     """Return the check of an array whose items pass `item`; the findings of each carry its index."""
-    wanted = "an array of values" if primitive else "an array of objects"
+    wanted = "kind.array-of-values" if primitive else "kind.array-of-objects"
 
     def check(value: Any, scope: Scope) -> Findings:
         if type(value) is not list or not value:
             if value is None or isinstance(value, list):
                 return wrong_shape(value, wanted)
-            text = f"Found {_brief(value)} where R4 asks for {wanted}. The element may repeat: put it in brackets."
-            return one("json-type", "structure", text)
+            found_kind = kind_of(value) if isinstance(value, dict) else shown(value)
+            return one("json-type", "structure", say("json-type.array", found=found_kind, wanted=say(wanted)))
         found: Findings = None
         for index, entry in enumerate(value):
             if fault := item(entry, scope):
                 found = merged(found, below(f"[{index}]", fault))
+                if found and len(found) > MAX_FINDINGS:
+                    break  # enough is told, and a huge array costs no more
         return found
 
     return check
-
-
-def _brief(value: Any) -> str:
-    return "an object" if isinstance(value, dict) else shown(value)

@@ -15,10 +15,10 @@ import requests
 from click import ClickException
 from click.testing import CliRunner, Result
 
+from fhir_server.artifacts.source import default_root
 from fhir_server.cli import main
 from fhir_server.cli.demo_script import moved, read_script
 from fhir_server.cli.demo_server import ServerProcess
-from fhir_server.settings import shipped_artifacts
 
 
 def free_port() -> int:
@@ -93,7 +93,7 @@ def test_without_once_the_server_stays_until_it_is_interrupted(tmp_path: Path) -
 
 def test_the_demo_fails_when_the_referral_does_not_go_round(tmp_path: Path) -> None:
     """Erdan says no: the server must refuse the referral, and the demo must notice."""
-    shipped = shipped_artifacts()
+    shipped = default_root()
     for folder in ("profiles", "terminology", "mappings", "examples"):
         shutil.copytree(shipped / folder, tmp_path / "root" / folder)
     file = tmp_path / "root" / "examples" / "erdan" / "01-referral-bundle.json"
@@ -122,7 +122,7 @@ def test_a_server_that_does_not_start_is_told_with_its_log(tmp_path: Path) -> No
         port = int(taken.getsockname()[1])
         with (
             pytest.raises(ClickException, match="the server did not start") as refused,
-            ServerProcess(tmp_path, port, shipped_artifacts()),
+            ServerProcess(tmp_path, port, default_root()),
         ):
             pytest.fail("it must not start")
     assert "is not free" in refused.value.message
@@ -147,6 +147,6 @@ def test_the_dates_of_a_document_move_together_and_birth_dates_stay() -> None:
 
 def test_the_referral_of_the_script_is_written_today() -> None:
     today = date(2031, 2, 28)
-    script = read_script(shipped_artifacts() / "examples" / "erdan", today)
+    script = read_script(default_root() / "examples" / "erdan", today)
     assert script.request["authoredOn"].startswith("2031-02-28T")
     assert len(script.parts) == len(script.request["performer"])

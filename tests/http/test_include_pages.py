@@ -60,7 +60,8 @@ def walk(client: httpx.Client, url: str, between: Any = lambda: None) -> tuple[l
 def test_every_include_comes_once_whatever_the_page(narrow: httpx.Client, count: int) -> None:
     matches, includes, told = walk(narrow, f"/Patient?_revinclude=Task:patient&_sort=_id&_count={count}")
     assert matches == [f"p{n}" for n in range(6)]
-    assert sorted(includes) == [f"t{n}-{turn}" for n in range(6) for turn in range(5)]
+    steady = [one for one in includes if not one.startswith("zz-")]  # another test may have added to them
+    assert sorted(steady) == [f"t{n}-{turn}" for n in range(6) for turn in range(5)]
     assert told >= 6 // count
 
 
@@ -99,6 +100,12 @@ def test_a_cursor_of_includes_is_signed_and_belongs_to_its_search(narrow: httpx.
     cursor = httpx.URL(following).params["_cursor"]
     assert narrow.get(following).status_code == 200
     refused(narrow.get(following.replace("_id=p4", "_id=p5")), 400, "bad-cursor")
-    refused(narrow.get("/Patient", params={"_id": "p4", "_revinclude": "Task:patient", "_cursor": cursor[:-1] + "A"}), 400, "bad-cursor")
+    refused(
+        narrow.get("/Patient", params={"_id": "p4", "_revinclude": "Task:patient", "_cursor": cursor[:-1] + "A"}),
+        400,
+        "bad-cursor",
+    )
     plain = cursor.removeprefix("i.")
-    refused(narrow.get("/Patient", params={"_id": "p4", "_revinclude": "Task:patient", "_cursor": plain}), 400, "bad-cursor")
+    refused(
+        narrow.get("/Patient", params={"_id": "p4", "_revinclude": "Task:patient", "_cursor": plain}), 400, "bad-cursor"
+    )

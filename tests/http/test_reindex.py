@@ -46,7 +46,11 @@ def add_parameter(root: Path) -> None:
 
 
 def person(number: int) -> dict[str, Any]:
-    return {"resourceType": "Patient", "id": f"p{number}", "name": [{"use": "nickname", "given": [f"Bijnaam {number}"]}]}
+    return {
+        "resourceType": "Patient",
+        "id": f"p{number}",
+        "name": [{"use": "nickname", "given": [f"Bijnaam {number}"]}],
+    }
 
 
 def test_a_parameter_that_is_added_finds_old_resources_after_a_reindex(
@@ -68,7 +72,11 @@ def test_a_parameter_that_is_added_finds_old_resources_after_a_reindex(
 
         def use() -> None:
             while not stop.is_set():
-                statuses.append(client.put("/Patient/busy", json=person(9) | {"id": "busy", "active": len(statuses) % 2 == 0}).status_code)
+                statuses.append(
+                    client.put(
+                        "/Patient/busy", json=person(9) | {"id": "busy", "active": len(statuses) % 2 == 0}
+                    ).status_code
+                )
                 statuses.append(client.get("/Patient/p1").status_code)
 
         user = threading.Thread(target=use)

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+
 @pytest.fixture(scope="module")
 def explaining(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     from tests.conftest import RunningServer

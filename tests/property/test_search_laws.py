@@ -16,7 +16,15 @@ from fhir_server.search.parameters import Registry
 from fhir_server.search.parse import parse_search
 from fhir_server.search.query import Not
 from fhir_server.search.text import normalise, phonetic
-from fhir_server.search.values import DateEntry, NumberEntry, ReferenceEntry, StringEntry, TextEntry, TokenEntry, UriEntry
+from fhir_server.search.values import (
+    DateEntry,
+    NumberEntry,
+    ReferenceEntry,
+    StringEntry,
+    TextEntry,
+    TokenEntry,
+    UriEntry,
+)
 
 REGISTRY = Registry.load()
 EXTRACTOR = Extractor(REGISTRY)

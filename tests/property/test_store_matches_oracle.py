@@ -14,6 +14,7 @@ from fhir_server.search.match import matches
 from fhir_server.search.query import Node, Prefix, Query, SortKey, TextMode
 from fhir_server.search.text import normalise
 from fhir_server.search.values import (
+    BaseQuantityEntry,
     CompositeEntry,
     DateEntry,
     Entry,
@@ -69,6 +70,7 @@ def simple_entries(param: st.SearchStrategy[str]) -> st.SearchStrategy[SimpleEnt
         st.builds(lambda p, i: DateEntry(p, *i), param, intervals),
         st.builds(NumberEntry, param, points),
         st.builds(QuantityEntry, param, points, systems, st.one_of(codes, blank), codes),
+        st.builds(BaseQuantityEntry, param, points, st.sampled_from(("kg", "m"))),
         st.builds(PositionEntry, param, st.sampled_from(DEGREES), st.sampled_from(LONGITUDES)),
     )  # fmt: skip
 
@@ -97,6 +99,7 @@ def value_nodes(param: st.SearchStrategy[str]) -> st.SearchStrategy[Node]:
         st.builds(lambda p, c, i: q.DateCompare(p, c, *i), param, prefix, intervals),
         st.builds(lambda p, c, v: q.NumberCompare(p, c, v, v - 0.5, v + 0.5), param, prefix, points),
         st.builds(lambda p, c, v, s, u: q.QuantityCompare(p, c, v, v - 0.5, v + 0.5, s, u), param, prefix, points, any_system, st.one_of(codes, st.just(""))),
+        st.builds(lambda p, c, v, u: q.BaseQuantityCompare(p, c, v, v - 0.5, v + 0.5, u), param, prefix, points, st.sampled_from(("kg", "m"))),
         st.builds(q.Near, param, st.sampled_from(DEGREES), st.sampled_from(LONGITUDES), st.sampled_from((0.0, 1500.0, 6000.0, 2e7))),
     )  # fmt: skip
 
@@ -159,9 +162,11 @@ class World:
         }
 
 
-def _with_texts(made: tuple[list[Entry], list[str], list[str]]) -> list[Entry]:
+def _with_texts(made: tuple[Sequence[Entry], list[str], list[str]]) -> list[Entry]:
     entries, *texts = made
-    return entries + [TextEntry(param, " ".join(words)) for param, words in zip(TEXT_PARAMS, texts, strict=True) if words]
+    return [*entries] + [
+        TextEntry(param, " ".join(words)) for param, words in zip(TEXT_PARAMS, texts, strict=True) if words
+    ]
 
 
 TEXT_PARAMS = ("_text", "_content")
@@ -186,23 +191,32 @@ def apply(unit: UnitOfWork, world: dict[tuple[str, str], Stored], write: tuple[s
         world[kind, identity] = Stored(kind, identity, made.last_updated * 1000, entries)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(st.lists(writes, min_size=1, max_size=7), st.lists(nodes(), min_size=1, max_size=6), st.data())
-def test_a_store_finds_what_the_reference_interpreter_finds(
-    changes: list[tuple[str, str, list[Entry] | None]], asked: list[Node], data: st.DataObject
-) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        store = SqliteStore(Path(folder) / "s.db", SystemClock(), synchronous="NORMAL")
-        world: dict[tuple[str, str], Stored] = {}
-        for change in changes:
-            store.write(lambda unit, change=change: apply(unit, world, change))
-        oracle = World(list(world.values()))
-        try:
-            for node in asked:
-                expected = oracle.ids(node, "Task")
-                store.read(lambda snapshot, node=node, expected=expected: check(snapshot, node, expected, data))
-        finally:
-            store.close()
+def test_a_store_finds_what_the_reference_interpreter_finds() -> None:
+    """At least 5,000 times: a world, and a query tree asked of it in an order, in one page and in pages of one."""
+    compared = 0
+
+    @settings(
+        max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    )
+    @given(st.lists(writes, min_size=1, max_size=8), st.lists(nodes(), min_size=28, max_size=32), st.data())
+    def compare(changes: list[tuple[str, str, list[Entry] | None]], asked: list[Node], data: st.DataObject) -> None:
+        nonlocal compared
+        with tempfile.TemporaryDirectory() as folder:
+            store = SqliteStore(Path(folder) / "s.db", SystemClock(), synchronous="NORMAL")
+            world: dict[tuple[str, str], Stored] = {}
+            for change in changes:
+                store.write(lambda unit, change=change: apply(unit, world, change))
+            oracle = World(list(world.values()))
+            try:
+                for node in asked:
+                    expected = oracle.ids(node, "Task")
+                    store.read(lambda snapshot, node=node, expected=expected: check(snapshot, node, expected, data))
+                    compared += 1
+            finally:
+                store.close()
+
+    compare()
+    assert compared >= 5_000
 
 
 def check(snapshot: Snapshot, node: Node, expected: set[str], data: st.DataObject) -> None:

@@ -8,7 +8,7 @@ from fhir_server.interactions.operation import Many, Operation, Writing
 from fhir_server.interactions.request import Place, Request
 from fhir_server.interactions.write import no_query
 from fhir_server.model.codec import decode_resource
-from fhir_server.model.errors import Malformed
+from fhir_server.model.errors import Malformed, RuleViolated
 
 _LIGHT_ENTRIES = 40
 """A transaction of so many entries takes some ten milliseconds; a larger one runs off the event loop."""
@@ -32,6 +32,8 @@ def bundle(engine: Engine, request: Request, place: Place) -> Operation:  # noqa
             expression="Bundle.type" if "type" in body else "Bundle",
         )
     entries: tuple[Entry, ...] = plan(engine, request, body)
+    if broken := engine.validator.claims(body):
+        raise RuleViolated(issues=broken)
     if body["type"] == "batch":
         return Many(lambda: batch(engine, entries))
     return Writing(lambda unit: transaction(unit, request, entries), heavy=len(entries) > _LIGHT_ENTRIES)

@@ -96,7 +96,7 @@ def _identity(unit: Unit, request: Request, entry: Entry, identities: Identities
         if existing is not None:
             return Identity(place.type, existing.id, existing=True)
         pending = identities.pending_matches(
-            unit, place.type, condition_node(unit.engine, place.type, condition, request)
+            unit, place.type, condition_node(unit.engine, unit.uow, place.type, condition, request)
         )
         if pending:
             return Identity(place.type, pending[0].partition("/")[2], existing=True)

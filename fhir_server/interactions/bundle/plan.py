@@ -112,6 +112,7 @@ def _entry(engine: Engine, request: Request, index: int, element: dict[str, Any]
         strict=request.strict,
         principal=request.principal,
         base=request.base,
+        languages=request.languages,
     )
     full_url = element.get("fullUrl")
     named = full_url if isinstance(full_url, str) else ""

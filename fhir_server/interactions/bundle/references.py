@@ -65,7 +65,7 @@ class _Resolver:
 
     def _conditional(self, resource_type: str, text: str, path: str) -> str:
         try:
-            where = condition_node(self.unit.engine, resource_type, text, self.request)
+            where = condition_node(self.unit.engine, self.unit.uow, resource_type, text, self.request)
             query = Query(resource_type, where, (SortKey("_lastUpdated"),), 2)
             found = {f"{resource_type}/{row.version.id}" for row in self.unit.uow.search(query)}
             found.update(self.identities.pending_matches(self.unit, resource_type, where))

@@ -5,7 +5,6 @@ resolved over the whole Bundle; then POST; PUT and PATCH; and reads on the new s
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Final
 
 from fhir_server.interactions.bundle.identities import Identities, assign
@@ -18,7 +17,7 @@ from fhir_server.interactions.unit import Unit
 from fhir_server.interactions.update import put
 from fhir_server.interactions.write import check_id, check_same_id, written
 from fhir_server.model.codec import encode
-from fhir_server.model.errors import FhirError, Invalid, NotSupported
+from fhir_server.model.errors import FhirError, Invalid, NotSupported, RuleViolated
 from fhir_server.model.issue import Issue, has_errors
 from fhir_server.model.resource import Resource
 
@@ -51,6 +50,7 @@ def _resolved(unit: Unit, request: Request, entries: Sequence[Entry], identities
     """Return every resource with its references resolved; all faults of all of them are raised together."""
     resources: dict[int, Resource] = {}
     issues: list[Issue] = []
+    broken: list[Issue] = []
     for entry in entries:
         if entry.resource is None:
             continue
@@ -59,10 +59,13 @@ def _resolved(unit: Unit, request: Request, entries: Sequence[Entry], identities
         resources[entry.position] = resource
         issues.extend(faults)
         if entry.row.code in ("create", "update"):
-            issues.extend(unit.engine.validator.validate(resource, path=path))
+            verdict = unit.engine.validator.judge(resource, path=path)
+            (broken if verdict.valid else issues).extend(verdict.issues)
             issues.extend(_identity_issues(entry, resource))
     if has_errors(issues):
-        raise Invalid(issues=issues)
+        raise Invalid(issues=[*issues, *broken])
+    if broken:
+        raise RuleViolated(issues=broken)
     return resources
 
 
@@ -91,7 +94,7 @@ def _write(unit: Unit, entry: Entry, identities: Identities, resources: Mapping[
     unit.origin = f"{entry.expression}.resource"
     if entry.row.code == "patch":
         # the plan has kept a JSON Patch as bytes; a FHIRPath Patch may carry references, which are resolved by now
-        sent = entry.request if entry.json_patch else replace(entry.request, body=encode(resource))
+        sent = entry.request if entry.json_patch else entry.request._replace(body=encode(resource))
         return _as_single(unit, entry._replace(request=sent))
     if identity.existing:
         current = unit.uow.current(entry.place.type, identity.id)

@@ -5,13 +5,13 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
+from fhir_server.artifacts.source import default_root
 from fhir_server.cli import main
-from fhir_server.settings import shipped_artifacts
 
 
 def test_a_broken_artefact_is_found_and_named(tmp_path: Path) -> None:
     for folder in ("profiles", "terminology", "mappings", "examples"):
-        shutil.copytree(shipped_artifacts() / folder, tmp_path / folder)
+        shutil.copytree(default_root() / folder, tmp_path / folder)
     broken = tmp_path / "terminology" / "code-systems" / "CodeSystem-broken.json"
     broken.parent.mkdir(parents=True, exist_ok=True)
     broken.write_text('{"resourceType": "CodeSystem", "id": "broken"', encoding="utf-8")

@@ -9,6 +9,7 @@ from fhir_server.model.temporal import BEGINNING, END, parse_temporal
 from fhir_server.search.extract import Extractor
 from fhir_server.search.parameters import Registry
 from fhir_server.search.values import (
+    BaseQuantityEntry,
     CompositeEntry,
     DateEntry,
     Entry,
@@ -141,7 +142,8 @@ def test_numbers_quantities_and_positions(extractor: Extractor) -> None:
     ]
     kilos = {"value": Decimal("70.50"), "unit": "kilo", "system": "http://unitsofmeasure.org", "code": "kg"}
     assert of(extractor, "value-quantity", "Observation", valueQuantity=kilos) == [
-        QuantityEntry("value-quantity", 70.5, "http://unitsofmeasure.org", "kg", "kilo")
+        QuantityEntry("value-quantity", 70.5, "http://unitsofmeasure.org", "kg", "kilo"),
+        BaseQuantityEntry("value-quantity", 70.5, "kilogram^1"),
     ]
     assert of(extractor, "totalnet", "Invoice", totalNet={"value": 5, "currency": "EUR"}) == [
         QuantityEntry("totalnet", 5.0, "urn:iso:std:iso:4217", "EUR", "")

@@ -216,8 +216,8 @@ REFUSED = [
     ("Task?owner:below=x", "search-unsupported-modifier", ["':below'"]),
     ("Task?_id:text=x", "search-unsupported-modifier", ["not"]),
     ("Task?code:in=http://vs", "search-not-supported", ["'code:in'", "terminology"]),
-    ("Task?_text=x", "search-not-supported", ["'_text'"]),
-    ("Task?_content=x", "search-not-supported", ["'_content'"]),
+    ("Task?_text=...", "search-bad-text", ["'_text'", "quoted phrases"]),
+    ("Task?_content:exact=x", "search-unsupported-modifier", ["'_content:exact'"]),
     ("Task?_filter=x", "search-bad-filter", ["'_filter'", "its end"]),
     ("Task?_filter=status eq", "search-bad-filter", ["its end"]),
     ("Task?_filter=status eq a and", "search-bad-filter", ["its end"]),
@@ -326,11 +326,11 @@ def test_a_chain_through_many_types_is_bounded() -> None:
 
 def test_lenient_handling_leaves_out_the_unknown_and_says_so() -> None:
     request = parse(
-        "Task?onwer=1&status=a&code:exact=x&_sort=nope&_include=Task:nope&_text=x&owner.nope=1", strict=False
+        "Task?onwer=1&status=a&code:exact=x&_sort=nope&_include=Task:nope&_query=x&owner.nope=1", strict=False
     )
     assert request.where == q.TokenIs("status", None, "a")
     assert request.used == (("status", "a"),)
-    assert request.ignored == ("onwer", "code:exact", "_sort", "_include", "_text", "owner.nope")
+    assert request.ignored == ("onwer", "code:exact", "_sort", "_include", "_query", "owner.nope")
     assert request.sort == ()
 
 

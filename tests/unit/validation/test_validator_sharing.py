@@ -1,9 +1,6 @@
 """A validator is shared by all threads, and judging costs no more than a few times what parsing costs."""
 
-import json
 import threading
-import time
-from collections.abc import Callable
 
 from fhir_server.artifacts.r4 import resource_types
 from fhir_server.validation.pipeline import Validator

@@ -10,6 +10,7 @@ from fhir_server.cli.config import config
 from fhir_server.cli.demo import demo
 from fhir_server.cli.export import export
 from fhir_server.cli.load import load
+from fhir_server.cli.reindex import reindex
 from fhir_server.cli.serve import serve
 
 _EPILOG = """\b
@@ -19,6 +20,7 @@ Start here:
   fhir-server load examples/region        fill the store that serve uses
   fhir-server load data.ndjson --url http://127.0.0.1:8080/fhir
   fhir-server export --out backup         write everything as NDJSON
+  fhir-server reindex                     index again, after a new search parameter
   fhir-server config                      see every setting and where it came from
 
 Every command has its own --help. All settings: docs/settings.md.
@@ -42,5 +44,5 @@ def main(context: click.Context, settings: Path | None) -> None:
     context.obj = settings
 
 
-for _command in (serve, load, export, check, config, demo):
+for _command in (serve, load, export, reindex, check, config, demo):
     main.add_command(_command)

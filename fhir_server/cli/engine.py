@@ -7,16 +7,19 @@ import click
 
 from fhir_server.access.principal import Principal
 from fhir_server.app import build_engine
+from fhir_server.artifacts.catalog import ArtifactsBroken
 from fhir_server.cli.configuration import refused_setting
 from fhir_server.cli.loaders import EntryRefusal, refused_entries
 from fhir_server.interactions.context import Engine
 from fhir_server.interactions.perform import perform
+from fhir_server.interactions.reindexing import index_is_current
 from fhir_server.interactions.request import Request, Result
 from fhir_server.model.codec import decode, encode
 from fhir_server.model.errors import FhirError
 from fhir_server.model.resource import Resource
 from fhir_server.settings import Settings, SettingsError
 from fhir_server.store.port import Store
+from fhir_server.validation.differential import UnenforceableConstruct
 
 _OPERATOR = Principal(roles=frozenset({"operator"}), agent="fhir-server load")
 _JSON = "application/fhir+json"
@@ -79,8 +82,13 @@ def open_engine(settings: Settings) -> Engine:
     """Wire an engine on the store of these settings, whose folder is made. Raises ClickException when it does not open."""
     try:
         settings.store_path.parent.mkdir(parents=True, exist_ok=True)
-        return build_engine(settings)
+        engine = build_engine(settings)
+        index_is_current(engine)  # marks a new store
     except SettingsError as error:
         raise refused_setting(error) from error
+    except (ArtifactsBroken, UnenforceableConstruct) as error:
+        raise click.ClickException(f"the artefacts in {settings.artifacts} cannot be used: {error}") from error
     except (FhirError, OSError) as error:
         raise click.ClickException(f"the store {settings.store_path} does not open: {error}") from error
+    else:
+        return engine

@@ -1,8 +1,9 @@
 """search on one type, by GET and by POST _search (R4 http.html#search)."""
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote_plus
 
 from fhir_server.interactions.context import Engine
 from fhir_server.interactions.include_pages import Remainder, decoded, encoded, is_remainder, matches_of
@@ -15,7 +16,7 @@ from fhir_server.interactions.subset import Subset, subset_of
 from fhir_server.model.codec import encode
 from fhir_server.model.errors import Malformed
 from fhir_server.model.issue import Issue, operation_outcome
-from fhir_server.search.bundle import Link, SearchEntry, searchset
+from fhir_server.search.bundle import Link, Mode, SearchEntry, searchset
 from fhir_server.search.page import Position, fingerprint_of
 from fhir_server.search.parse import parse_search
 from fhir_server.search.query import EVERYTHING, And, Node, Query
@@ -69,15 +70,17 @@ def search_type(engine: Engine, request: Request, target: Target, parameters: Pa
 
         def read_and_work(snapshot: Snapshot) -> Result:
             expand = expander(engine.terminology, snapshot, request.base)
-            return _prepared(engine, request, target, parameters, expand)(snapshot)
+            return _prepared(engine, request, target, parameters, expand)[0](snapshot)
 
         return Reading(read_and_work, heavy=True)
-    return Reading(_prepared(engine, request, target, parameters))
+    work, once = _prepared(engine, request, target, parameters)
+    return Reading(work, once=once)
 
 
 def _prepared(
     engine: Engine, request: Request, target: Target, parameters: Parameters, expand: Expand | None = None
-) -> Callable[[Snapshot], Result]:
+) -> tuple[Callable[[Snapshot], Result], bool]:
+    """Return the work of a search, and whether it asks the snapshot for one thing only."""
     explaining, parameters = wants_explanation(engine, parameters)
     limits = SearchLimits(count=engine.limits.max_count)
     asked = parse_search(
@@ -94,7 +97,7 @@ def _prepared(
     mark = fingerprint_of(request.base, path, asked.used)
     if is_remainder(asked.cursor):
         identity = (mark, asked.used, path)
-        return lambda snapshot: Result(Kind.OK, render_remainder(engine, request, snapshot, asked, identity))
+        return lambda snapshot: Result(Kind.OK, render_remainder(engine, request, snapshot, asked, identity)), False
     after = engine.cursors.decode(asked.cursor, mark) if asked.cursor else ()
     query = Query(target.type, both(target.within, asked.where), asked.sort, size + 1, tuple(after))
 
@@ -107,7 +110,7 @@ def _prepared(
         page = Page(rows[:size], len(rows) > size, total, first=not after)
         return Result(Kind.OK, render_page(engine, request, snapshot, asked, page, (mark, asked.used, path)))
 
-    return work
+    return work, not (asked.includes or asked.revincludes or asked.total in ("accurate", "estimate"))
 
 
 def both(within: Node, where: Node) -> Node:
@@ -193,22 +196,23 @@ def _entries(
 ) -> list[SearchEntry]:
     subset = subset_of(asked.summary or "", asked.elements)
     base = request.base
-    entries = [
-        SearchEntry(_full_url(base, row.version), _body(row.version, subset), "match", row.distance) for row in rows
-    ]
-    entries.extend(SearchEntry(_full_url(base, version), _body(version, subset), "include") for version in others)
+    entries = [_entry(base, version, subset, "match", distance) for version, _, distance in rows]
+    entries.extend([_entry(base, version, subset, "include", None) for version in others])
     return entries
 
 
-def _full_url(base: str, version: Version) -> str:
-    return f"{base}/{version.type}/{version.id}"
-
-
-def _body(version: Version, subset: Subset | None) -> bytes:
-    body = version.body or b""
-    return body if subset is None else subset.apply(body)
+def _entry(base: str, version: Version, subset: Subset | None, mode: Mode, distance: float | None) -> SearchEntry:
+    _, kind, identity, _, _, _, body = version
+    body = body or b""
+    return SearchEntry(f"{base}/{kind}/{identity}", body if subset is None else subset.apply(body), mode, distance)
 
 
 def _url(request: Request, path: str, parameters: Parameters) -> str:
     place = f"{request.base}/{path}" if path else request.base
-    return place + (f"?{urlencode(parameters)}" if parameters else "")
+    if not parameters:
+        return place
+    return place + "?" + "&".join([f"{_quoted(name)}={_quoted(value)}" for name, value in parameters])
+
+
+_quoted = lru_cache(maxsize=4096)(quote_plus)
+"""Pollers ask the same again and again."""

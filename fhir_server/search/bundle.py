@@ -61,12 +61,13 @@ _SEARCH = {mode: b',"search":{"mode":"%b"}}' % mode.encode() for mode in ("match
 
 
 def _entry(entry: SearchEntry) -> bytes:
-    start = b'{"fullUrl":%b,"resource":' % _quote(entry.full_url) if entry.full_url else b'{"resource":'
-    if entry.distance is None:
-        return start + entry.body + _SEARCH[entry.mode]
-    quantity = b'{"value":%b,"unit":"m","system":"http://unitsofmeasure.org","code":"m"}' % _metres(entry.distance)
+    full_url, body, mode, distance = entry
+    start = b'{"fullUrl":%b,"resource":' % _quote(full_url) if full_url else b'{"resource":'
+    if distance is None:
+        return start + body + _SEARCH[mode]
+    quantity = b'{"value":%b,"unit":"m","system":"http://unitsofmeasure.org","code":"m"}' % _metres(distance)
     extension = b'"extension":[{"url":"%b","valueDistance":%b}]' % (DISTANCE_URL.encode(), quantity)
-    return start + entry.body + b',"search":{' + extension + b',"mode":"%b"}}' % entry.mode.encode()
+    return start + body + b',"search":{' + extension + b',"mode":"%b"}}' % mode.encode()
 
 
 def _metres(distance: float) -> bytes:

@@ -43,7 +43,7 @@ _RANGES = {"integer": (-(2**31), 2**31 - 1), "unsignedInt": (0, 2**31 - 1), "pos
 
 
 def check_string(value: Any, _scope: Scope) -> Findings:
-    """Check `string` and `markdown`: 1 character to 1 MiB, not just whitespace, no control characters."""
+    """Check `string` and `markdown`: 1 character to 1 MiB, no control characters; R4 only advises against mere whitespace."""
     if type(value) is str and value and value.isprintable() and value[0] != " " and len(value) <= MAX_STRING:
         return None
     return string_fault(value)
@@ -59,8 +59,6 @@ def string_fault(value: Any) -> Findings:
         return one("string-too-long", "too-long", say("string-too-long", length=len(value), limit=MAX_STRING))
     if found := _FORBIDDEN.search(value):
         return one("control-character", "value", say("control-character", code=f"{ord(found[0]):04X}"))
-    if not value.strip():
-        return one("primitive-empty", "value", say("primitive-empty.space"))
     return None
 
 

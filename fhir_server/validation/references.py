@@ -37,6 +37,8 @@ def reference_check(targets: tuple[str, ...], plain: Check) -> Check:
 
 def _literal(text: str, targets: tuple[str, ...], scope: Scope) -> Findings:
     parsed = parse_reference(text)
+    if parsed.kind == "urn" and any(map(str.isspace, text)):
+        return _spaced(text)
     if parsed.kind == "fragment":
         return _fragment(parsed, targets, scope)
     if parsed.kind == "other":
@@ -70,10 +72,12 @@ def _fragment(parsed: ParsedReference, targets: tuple[str, ...], scope: Scope) -
 def _other(text: str) -> Findings:
     scheme = text.partition(":")[0]
     if ":" in text and scheme.isascii() and scheme.replace("+", "").replace("-", "").replace(".", "").isalnum():
-        if any(map(str.isspace, text)):
-            return one("reference-syntax", "value", say("reference-syntax.space", text=shown(text)), ".reference")
-        return None
+        return _spaced(text) if any(map(str.isspace, text)) else None
     return one("reference-syntax", "value", say("reference-syntax", text=shown(text)), ".reference")
+
+
+def _spaced(text: str) -> Findings:
+    return one("reference-syntax", "value", say("reference-syntax.space", text=shown(text)), ".reference")
 
 
 def _typed(value: dict[str, Any], targets: tuple[str, ...]) -> Findings:

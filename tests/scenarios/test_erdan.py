@@ -104,6 +104,27 @@ def test_a_referral_goes_round(sent: Any) -> None:
     assert [entry["resource"]["status"] for entry in history["entry"]] == ["completed", "active"]
 
 
+def test_what_the_server_composes_keeps_to_our_profiles(sent: Any) -> None:
+    gp, parenting = Actor(sent, GP), Actor(sent, PARENTING)
+
+    def judged() -> None:
+        for resource in (*_tasks_of(gp), gp.http.get("/ServiceRequest/erdan-referral").json()):
+            report = gp.http.post(f"/{resource['resourceType']}/$validate", json=resource).json()
+            assert [issue for issue in report["issue"] if issue["severity"] in ("error", "fatal")] == []
+
+    judged()
+    (task,) = parenting.inbox()
+    parenting.patch(task, example("erdan/02-accept.json"))
+    hold = [{"op": "replace", "path": "/status", "value": "on-hold"}]
+    url = "/ServiceRequest/erdan-referral"
+    assert gp.http.patch(url, json=hold, headers={"Content-Type": JSON_PATCH}).status_code == 200
+    judged()
+    revoke = [{"op": "replace", "path": "/status", "value": "revoked"}]
+    assert gp.http.patch(url, json=revoke, headers={"Content-Type": JSON_PATCH}).status_code == 200
+    judged()
+    assert {one["status"] for one in _tasks_of(gp)} == {"cancelled"}
+
+
 def test_a_service_request_alone_is_enough(region: Any) -> None:
     gp = Actor(region, GP)
     assert gp.http.post("/", json=example("erdan/00-record.json")).status_code == 200

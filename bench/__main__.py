@@ -15,13 +15,14 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
-from bench import idle, reads, seeding, writes
+from bench import idle, reads, searches, seeding, writes
 from bench.measure import Line, Plan
 
 PARTS: dict[str, Callable[[Plan], Iterator[Line]]] = {
     "start": idle.lines,
     "ceiling": reads.ceiling_lines,
     "poll": reads.poll_lines,
+    "search": searches.search_lines,
     "create": writes.create_lines,
     "transaction": writes.transaction_lines,
     "steady": reads.steady_lines,

@@ -74,7 +74,9 @@ class FhirEndpoint:
         except Disconnected:
             return
         except Exception as error:  # noqa: BLE001  # a defect of ours: its place is logged, no detail leaves the server
-            _log.error("request failed", request_id=request_id, method=scope["method"], **_place(error))  # a traceback could quote what was sent
+            _log.error(
+                "request failed", request_id=request_id, method=scope["method"], **_place(error)
+            )  # a traceback could quote what was sent
             response = render_failure(request_id)
         await _send(send, scope["method"], response, request_id)
         if self._trace:

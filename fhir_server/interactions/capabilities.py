@@ -16,6 +16,7 @@ from fhir_server.model.clock import render_instant
 from fhir_server.model.codec import encode
 from fhir_server.model.errors import Malformed, NotSupported
 from fhir_server.model.resource import Resource
+from fhir_server.search.fulltext import WITHOUT_TEXT
 
 _NORMATIVE: Final = frozenset(
     {
@@ -24,6 +25,10 @@ _NORMATIVE: Final = frozenset(
     }
 )  # fmt: skip
 """Resource types that are normative in R4."""
+_FULL_TEXT: Final = {
+    "_content": "http://hl7.org/fhir/SearchParameter/Resource-content",
+    "_text": "http://hl7.org/fhir/SearchParameter/DomainResource-text",
+}
 
 
 def capabilities(engine: Engine, request: Request, place: Place) -> Operation:  # noqa: ARG001  # the shape of every handler
@@ -136,7 +141,12 @@ def _operations(engine: Engine, levels: tuple[str, ...], name: str = "") -> list
 
 
 def _search_params(engine: Engine, name: str) -> list[dict[str, str]]:
-    return [
+    found = [
         {"name": code, "definition": parameter.url, "type": parameter.type}
-        for code, parameter in sorted(engine.registry.of(name).items())
+        for code, parameter in engine.registry.of(name).items()
     ]
+    if name not in WITHOUT_TEXT and name != "Resource":
+        found += [{"name": code, "definition": url, "type": "string"} for code, url in _FULL_TEXT.items()]
+    if name != "Resource":
+        found += [{"name": code, "type": "special"} for code in ("_filter", "_list")]
+    return sorted(found, key=lambda claim: claim["name"])

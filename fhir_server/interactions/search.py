@@ -18,12 +18,15 @@ from fhir_server.model.errors import Malformed
 from fhir_server.model.issue import Issue, operation_outcome
 from fhir_server.search.bundle import Link, Mode, SearchEntry, searchset
 from fhir_server.search.page import Position, fingerprint_of
+from fhir_server.search.parameters import Registry
 from fhir_server.search.parse import parse_search
 from fhir_server.search.query import EVERYTHING, And, Node, Query
 from fhir_server.search.request import Expand, SearchLimits, SearchRequest
 from fhir_server.store.port import Row, Snapshot, Version
 
 _FIELDS = 1000
+_REMEMBERED_LENGTH = 1000
+"""Characters in the values of a search that is worth remembering."""
 
 
 class Page(NamedTuple):
@@ -83,15 +86,18 @@ def _prepared(
     """Return the work of a search, and whether it asks the snapshot for one thing only."""
     explaining, parameters = wants_explanation(engine, parameters)
     limits = SearchLimits(count=engine.limits.max_count)
-    asked = parse_search(
-        engine.registry,
-        target.type,
-        parameters,
-        strict=request.strict,
-        own_base=request.base,
-        limits=limits,
-        expand=expand,
-    )
+    if expand is None and sum(len(value) for _, value in parameters) < _REMEMBERED_LENGTH:
+        asked = _parsed(engine.registry, target.type, parameters, request.strict, request.base, limits)
+    else:
+        asked = parse_search(
+            engine.registry,
+            target.type,
+            parameters,
+            strict=request.strict,
+            own_base=request.base,
+            limits=limits,
+            expand=expand,
+        )
     size = asked.count if asked.count is not None else engine.limits.default_count
     path = target.path or target.type
     mark = fingerprint_of(request.base, path, asked.used)
@@ -111,6 +117,24 @@ def _prepared(
         return Result(Kind.OK, render_page(engine, request, snapshot, asked, page, (mark, asked.used, path)))
 
     return work, not (asked.includes or asked.revincludes or asked.total in ("accurate", "estimate"))
+
+
+def _parsed(
+    registry: Registry, resource_type: str, parameters: Parameters, strict: bool, base: str, limits: SearchLimits
+) -> SearchRequest:
+    """Parse a search, or remember it: an idle poller asks the same text again and again. `ap` depends on the present."""
+    if any(value.startswith("ap") for _, value in parameters):
+        return _parse(registry, resource_type, parameters, strict=strict, base=base, limits=limits)
+    return _remembered(registry, resource_type, parameters, strict=strict, base=base, limits=limits)
+
+
+def _parse(
+    registry: Registry, resource_type: str, parameters: Parameters, *, strict: bool, base: str, limits: SearchLimits
+) -> SearchRequest:
+    return parse_search(registry, resource_type, parameters, strict=strict, own_base=base, limits=limits)
+
+
+_remembered = lru_cache(maxsize=1024)(_parse)
 
 
 def both(within: Node, where: Node) -> Node:

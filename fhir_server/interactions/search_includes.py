@@ -105,8 +105,9 @@ def _referred(
         wanted = [include for include in includes if include.source in (version.type, WILDCARD)]
         if not wanted or version.body is None:
             continue
-        entries = engine.extractor.extract(decode_stored(version.body))
+        resource = decode_stored(version.body)
         for include in wanted:
+            entries = engine.extractor.references(resource, include.param)
             for target in include_targets(include, version.type, entries):
                 if is_local(target):
                     local.add(target)

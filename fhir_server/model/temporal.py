@@ -5,7 +5,7 @@ leaves open). A date or partial date has no zone; it is read as UTC, so that an 
 """
 
 import re
-from datetime import MAXYEAR, UTC, datetime, timedelta, timezone
+from datetime import MAXYEAR, UTC, date, datetime, timedelta, timezone
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -23,7 +23,12 @@ _TEXT = re.compile(
     re.ASCII,
 )
 _SECOND_US = 1_000_000
+_DAY_US = 86_400 * _SECOND_US
 _LAST_MONTH = 12
+_EPOCH_DAY = _EPOCH.toordinal()
+_FARTHEST_ZONE = 14 * 3_600
+_DAY_LENGTH, _UTC_LENGTH, _ZONED_LENGTH = 10, 20, 25
+"""Lengths of `2026-11-05`, `2026-11-05T10:30:00Z` and `2026-11-05T10:30:00+01:00`."""
 
 
 class Interval(NamedTuple):
@@ -37,8 +42,37 @@ class Interval(NamedTuple):
 def parse_temporal(text: str) -> Interval:
     """Read a FHIR date, dateTime or instant at any precision, minutes without seconds included (search allows them).
 
+    Whole days and seconds, as most dates are, take a short way to the same result.
     Raises ValueError when the text is not such a value or names a day that does not exist.
     """
+    length = len(text)
+    if length == _DAY_LENGTH and text[4] == text[7] == "-":
+        lo = (date.fromisoformat(text).toordinal() - _EPOCH_DAY) * _DAY_US
+        return Interval(lo, lo + _DAY_US)
+    if length in (_UTC_LENGTH, _ZONED_LENGTH) and text[4] == text[7] == "-" and text[13] == text[16] == ":":
+        zone = text[19]
+        if text[10] == "T" and (
+            zone == "Z" if length == _UTC_LENGTH else zone in "+-" and text[22] == ":" and text[23] < "6"
+        ):
+            return _whole_second(text)
+    return _at_any_precision(text)
+
+
+def _whole_second(text: str) -> Interval:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:  # a leap second, or no date at all
+        return _at_any_precision(text)
+    offset = moment.utcoffset() or timedelta()
+    away = offset.days * 86_400 + offset.seconds
+    if abs(away) > _FARTHEST_ZONE:
+        return _at_any_precision(text)
+    seconds = moment.hour * 3_600 + moment.minute * 60 + moment.second - away
+    lo = (moment.toordinal() - _EPOCH_DAY) * _DAY_US + seconds * _SECOND_US
+    return Interval(lo, lo + _SECOND_US)
+
+
+def _at_any_precision(text: str) -> Interval:
     match = _TEXT.fullmatch(text)
     if match is None or match["year"] == "0000":
         raise ValueError(f"{text!r} is not a FHIR date, dateTime or instant")

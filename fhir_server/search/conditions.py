@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from fhir_server.search import filters, operands, targets, tokens
 from fhir_server.search.escaping import split, unescape
+from fhir_server.search.fulltext import CONTENT, TEXT
 from fhir_server.search.parameters import ANY, SearchParameter
 from fhir_server.search.query import (
     EVERYTHING,
@@ -47,8 +48,6 @@ MODIFIERS = {
 """Modifiers by type of parameter; a reference also takes each type that it can refer to."""
 
 _WITHOUT_INDEX = {
-    "_text": "there is no full-text index of narratives.",
-    "_content": "there is no full-text index of resources.",
     "_query": "this server has no named queries.",
 }
 _STRING_MODES = {"": TextMode.STARTS, "exact": TextMode.EXACT, "contains": TextMode.CONTAINS}
@@ -72,6 +71,8 @@ def condition(scope: Scope, resource_type: str, name: str, value: str, full_name
         return filters.read(scope, resource_type, value, condition)
     first, dot, rest = name.partition(".")
     code, _, modifier = first.partition(":")
+    if code in (TEXT, CONTENT) and not dot:
+        return _full_text(scope, code, modifier, value, full_name)
     parameter = _parameter(scope, resource_type, code, full_name)
     if dot:
         return _chain(scope, parameter, modifier, rest, value, full_name)
@@ -92,6 +93,13 @@ def _parameter(scope: Scope, resource_type: str, code: str, full_name: str) -> S
     if found is None:
         raise unknown_parameter(resource_type, code, full_name, known)
     return found
+
+
+def _full_text(scope: Scope, code: str, modifier: str, value: str, full_name: str) -> Node:
+    if modifier:
+        raise unsupported_modifier(full_name, modifier, ())
+    parts = tuple(operands.full_text(full_name, code, part) for part in _values(scope, value, full_name))
+    return parts[0] if len(parts) == 1 else Or(parts)
 
 
 def _missing(parameter: SearchParameter, value: str, full_name: str) -> Node:

@@ -8,25 +8,15 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from fhir_server.model.resource import Resource
-from fhir_server.search.convert import PARTS, PHONETIC, converter
-from fhir_server.search.emit import Emit, Entries, each
-from fhir_server.search.expressions import FLAG, At, Equals, Path, RefersToType, Step
-from fhir_server.search.links import canonical, inline, reference
+from fhir_server.search import fulltext
+from fhir_server.search.emit import each
+from fhir_server.search.expressions import FLAG, Path, Step
 from fhir_server.search.parameters import Registry, SearchParameter
 from fhir_server.search.values import CompositeEntry, Entry, SimpleEntry, TokenEntry
+from fhir_server.search.walk import Branches, Leaf, branches, descend, kept, leaves
 
 NOT_INDEXED = frozenset({"_id", "_lastUpdated"})
 """Parameters that every store answers from its own columns."""
-
-
-class _Leaf(NamedTuple):
-    """What one parameter wants of the values at the end of a path."""
-
-    parameter_type: str
-    datatype: str
-    param: str
-    types: frozenset[str]
-    """For references: keep only these."""
 
 
 class _Composite(NamedTuple):
@@ -37,7 +27,7 @@ class _Composite(NamedTuple):
 
 
 class _Plan(NamedTuple):
-    members: "_Branches"
+    members: "Branches"
     composites: tuple[_Composite, ...]
     absent: tuple[tuple[frozenset[str], Entry], ...]
     """Entries of a resource that has none of these members."""
@@ -50,6 +40,7 @@ class Extractor:
         self._registry = registry
         self._own_base = own_base
         self._plans: dict[str, _Plan] = {}
+        self._links: dict[tuple[str, str], Branches] = {}
 
     def extract(self, resource: Resource) -> tuple[Entry, ...]:
         """Return the entries of a resource without duplicates, in the order of its members.
@@ -78,166 +69,48 @@ class Extractor:
         for names, entry in plan.absent:
             if names.isdisjoint(resource):
                 out.append(entry)
+        if members:  # none for what is no resource type
+            fulltext.emit(resource, out)
         return tuple(dict.fromkeys(out))
+
+    def references(self, resource: Resource, param: str) -> list[Entry]:
+        """Return only the entries of one reference parameter, "*" for all of them: what includes follow."""
+        kind = resource["resourceType"]
+        plan = self._links.get((kind, param))
+        if plan is None:
+            known = self._registry.of(kind)
+            wanted = {code: known[code] for code in known if param in (code, "*") and known[code].type == "reference"}
+            plan = self._links[kind, param] = _plan(wanted, self._own_base).members
+        out: list[Entry] = []
+        for name, emit in plan.each.items():
+            if name in resource:
+                each(resource[name], emit, out)
+        for name, emit in plan.whole.items():
+            if name in resource:
+                emit(resource[name], out)
+        return out
 
     def _planned(self, kind: Any) -> _Plan:
         if type(kind) is not str:
-            return _Plan(_Branches({}, {}), (), ())
+            return _Plan(Branches({}, {}), (), ())
         plan = _plan(self._registry.of(kind), self._own_base)
         self._plans[kind] = plan
         return plan
 
 
 def _plan(parameters: Mapping[str, SearchParameter], own_base: str) -> _Plan:
-    wanted: list[tuple[tuple[Step, ...], _Leaf]] = []
+    wanted: list[tuple[tuple[Step, ...], Leaf]] = []
     composites: list[_Composite] = []
     absent: list[tuple[frozenset[str], Entry]] = []
     for parameter in parameters.values():
         if parameter.code in NOT_INDEXED:
             continue
-        wanted += _leaves(parameter.type, parameter.paths, parameter.code, frozenset(parameter.targets))
+        wanted += leaves(parameter.type, parameter.paths, parameter.code, frozenset(parameter.targets))
         composites += _composites(parameter, own_base)
         flags = frozenset(path.steps[0].key for path in parameter.paths if path.type.startswith(FLAG))
         if flags:
             absent.append((flags, TokenEntry(parameter.code, None, "false")))
-    return _Plan(_branches(wanted, own_base), tuple(composites), tuple(absent))
-
-
-def _leaves(
-    kind: str, paths: tuple[Path, ...], param: str, targets: frozenset[str]
-) -> list[tuple[tuple[Step, ...], _Leaf]]:
-    found = []
-    for path in paths:
-        kept = frozenset(test.type for step in path.steps for test in step.tests if isinstance(test, RefersToType))
-        if path.type == "Resource":
-            kept = targets
-        parts = PARTS.get(path.type, ()) if kind == "string" else ()
-        if parts:
-            read = [part for part in parts if param != PHONETIC or part not in ("prefix", "suffix")]
-            found += [((*path.steps, Step(part)), _Leaf(kind, "string", param, kept)) for part in read]
-        else:
-            found.append((path.steps, _Leaf(kind, path.type, param, kept)))
-    return found
-
-
-class _Branches(NamedTuple):
-    """One level of the merged tree: what each member's values go to."""
-
-    each: dict[str, Emit]
-    """Called with one value, or with every item of an array."""
-    whole: dict[str, Emit]
-    """Called with the array itself, because a position in it matters."""
-
-
-def _branches(wanted: list[tuple[tuple[Step, ...], _Leaf]], own_base: str) -> _Branches:
-    by_key: dict[str, list[tuple[Step, tuple[Step, ...], _Leaf]]] = {}
-    for steps, leaf in wanted:
-        if steps:
-            by_key.setdefault(steps[0].key, []).append((steps[0], steps[1:], leaf))
-    built = _Branches({}, {})
-    for key, group in by_key.items():
-        plain, positional = _member(group, own_base)
-        if plain:
-            built.each[key] = _all(plain)
-        if positional:
-            built.whole[key] = _all(positional)
-    return built
-
-
-def _member(group: list[tuple[Step, tuple[Step, ...], _Leaf]], own_base: str) -> tuple[list[Emit], list[Emit]]:
-    by_tests: dict[tuple[Equals | At, ...], list[tuple[tuple[Step, ...], _Leaf]]] = {}
-    for step, rest, leaf in group:
-        tests = tuple(test for test in step.tests if not isinstance(test, RefersToType))
-        by_tests.setdefault(tests, []).append((rest, leaf))
-    plain: list[Emit] = []
-    positional: list[Emit] = []
-    for tests, wanted in by_tests.items():
-        inner = [*_ends([leaf for rest, leaf in wanted if not rest], own_base)]
-        below = _branches([(rest, leaf) for rest, leaf in wanted if rest], own_base)
-        if below.each or below.whole:
-            inner.append(_descend(tuple(below.each.items()), tuple(below.whole.items())))
-        kept = positional if any(isinstance(test, At) for test in tests) else plain
-        kept += [_filtered(tests, emit) for emit in inner]
-    return plain, positional
-
-
-def _ends(leaves: list[_Leaf], own_base: str) -> Iterator[Emit]:
-    """Yield one converter for all parameters that read the values at the end of a path alike."""
-    references = tuple(
-        (leaf.param, leaf.types) for leaf in leaves if (leaf.parameter_type, leaf.datatype) == _REFERENCE
-    )
-    if references:
-        yield reference(references, own_base)
-    alike: dict[tuple[str, str], list[str]] = {}
-    for leaf in leaves:
-        if leaf.parameter_type != "reference":
-            alike.setdefault((leaf.parameter_type, leaf.datatype), []).append(leaf.param)
-        elif leaf.datatype in ("canonical", "uri"):
-            yield canonical(leaf.param, own_base)
-        elif leaf.datatype == "Resource":
-            yield inline(leaf.param, leaf.types)
-    for (kind, datatype), params in alike.items():
-        if emit := converter(kind, datatype, tuple(params)):
-            yield emit
-
-
-_REFERENCE = ("reference", "Reference")
-
-
-def _all(emits: list[Emit]) -> Emit:
-    if len(emits) == 1:
-        return emits[0]
-    several = tuple(emits)
-
-    def emit_all(value: Any, out: Entries) -> None:
-        for emit in several:
-            emit(value, out)
-
-    return emit_all
-
-
-def _descend(below: tuple[tuple[str, Emit], ...], whole: tuple[tuple[str, Emit], ...]) -> Emit:
-    def emit_below(value: Any, out: Entries) -> None:
-        if type(value) is dict:
-            for key, emit in below:
-                if key in value:
-                    each(value[key], emit, out)
-            for key, emit in whole:
-                if key in value:
-                    emit(value[key], out)
-
-    return emit_below
-
-
-def _filtered(tests: tuple[Equals | At, ...], emit: Emit) -> Emit:
-    if not tests:
-        return emit
-    if len(tests) == 1 and isinstance(tests[0], Equals):
-        return _equal(*tests[0], emit)
-
-    def emit_filtered(value: Any, out: Entries) -> None:
-        for item in _kept(value, tests):
-            emit(item, out)
-
-    return emit_filtered
-
-
-def _equal(name: str, text: str, emit: Emit) -> Emit:
-    def emit_equal(value: Any, out: Entries) -> None:
-        if type(value) is dict and value.get(name) == text:
-            emit(value, out)
-
-    return emit_equal
-
-
-def _kept(value: Any, tests: tuple[Any, ...]) -> list[Any]:
-    items = value if type(value) is list else [value]
-    for test in tests:
-        if isinstance(test, At):
-            items = items[test.position : test.position + 1]
-        elif isinstance(test, Equals):
-            items = [item for item in items if type(item) is dict and item.get(test.name) == test.text]
-    return items
+    return _Plan(branches(wanted, own_base), tuple(composites), tuple(absent))
 
 
 def _composites(parameter: SearchParameter, own_base: str) -> Iterator[_Composite]:
@@ -252,14 +125,14 @@ def _composites(parameter: SearchParameter, own_base: str) -> Iterator[_Composit
 def _part(
     kind: str, paths: tuple[Path, ...], param: str, own_base: str
 ) -> Callable[[Resource, Resource], tuple[SimpleEntry, ...]]:
-    inner: list[tuple[tuple[Step, ...], _Leaf]] = []
-    outer: list[tuple[tuple[Step, ...], _Leaf]] = []
-    for steps, leaf in _leaves(kind, paths, param, frozenset()):
+    inner: list[tuple[tuple[Step, ...], Leaf]] = []
+    outer: list[tuple[tuple[Step, ...], Leaf]] = []
+    for steps, leaf in leaves(kind, paths, param, frozenset()):
         (outer if steps[0].key == "%resource" else inner).append((steps, leaf))
-    near = _branches(inner, own_base)
-    far = _branches([(steps[1:], leaf) for steps, leaf in outer], own_base)
-    of_element = _descend(tuple(near.each.items()), tuple(near.whole.items()))
-    of_resource = _descend(tuple(far.each.items()), tuple(far.whole.items())) if outer else None
+    near = branches(inner, own_base)
+    far = branches([(steps[1:], leaf) for steps, leaf in outer], own_base)
+    of_element = descend(tuple(near.each.items()), tuple(near.whole.items()))
+    of_resource = descend(tuple(far.each.items()), tuple(far.whole.items())) if outer else None
 
     def entries(element: Resource, resource: Resource) -> tuple[SimpleEntry, ...]:
         out: list[SimpleEntry] = []
@@ -275,7 +148,7 @@ def _pair(composite: _Composite, resource: Resource, out: list[Entry]) -> None:
     elements: list[Any] = [resource]
     for step in composite.steps:
         found = [element[step.key] for element in elements if step.key in element]
-        elements = [item for value in found for item in _kept(value, step.tests) if type(item) is dict]
+        elements = [item for value in found for item in kept(value, step.tests) if type(item) is dict]
         if not elements:
             return
     for element in elements:

@@ -10,8 +10,10 @@ Plain and slow on purpose: subscriptions use it, and every store is held equal t
 - TokenText: `normalise(entry.text)` starts with the asked text;
 - StringIs: STARTS and CONTAINS on `normal`, EXACT on `value`;
 - UriIs: BELOW: the entry is the value, or continues it after a `/`; ABOVE: the value is the entry or continues it so;
+- BaseQuantityCompare: equal units, which are base units;
 - QuantityCompare: system None asks `code` of the entry's code or unit; "" is any; a system asks both to be equal;
 - Near: great-circle distance on a sphere of radius `EARTH_METRES`, at most `metres`;
+- FullText: every phrase in some text, `_content` asks those of `_text` too; no phrase at all asks nothing;
 - CompositeIs: one entry for which each part holds among the entries of that component.
 """
 
@@ -21,9 +23,12 @@ from typing import Protocol, TypeVar, assert_never
 
 from fhir_server.search import query as q
 from fhir_server.search.compare import INSTANT_US, compare, compare_number
+from fhir_server.search.fulltext import CONTENT, TEXT
+from fhir_server.search.fulltext import holds as holds_phrase
 from fhir_server.search.query import Node, TextMode
 from fhir_server.search.text import normalise
 from fhir_server.search.values import (
+    BaseQuantityEntry,
     CompositeEntry,
     DateEntry,
     Entry,
@@ -32,6 +37,7 @@ from fhir_server.search.values import (
     QuantityEntry,
     ReferenceEntry,
     StringEntry,
+    TextEntry,
     TokenEntry,
     UriEntry,
 )
@@ -124,6 +130,10 @@ def matches(
                 and all(matches(p, "", "", 0, own, lookup) for p, own in zip(parts, entry.parts, strict=True))
                 for entry in entries
             )
+        case q.FullText(param, phrases):
+            params = (TEXT, CONTENT) if param == CONTENT else (param,)
+            texts = [entry.text for entry in entries if isinstance(entry, TextEntry) and entry.param in params]
+            return all(any(holds_phrase(phrase, text) for text in texts) for phrase in phrases)
         case q.Missing(param, missing):
             return missing != any(entry.param == param for entry in entries)
         case _:
@@ -132,7 +142,7 @@ def matches(
 
 _ValueNode = (
     q.TokenIs | q.TokenText | q.OfType | q.RefersTo | q.RefersToIdentifier | q.StringIs | q.UriIs | q.DateCompare
-    | q.NumberCompare | q.QuantityCompare | q.Near
+    | q.NumberCompare | q.QuantityCompare | q.BaseQuantityCompare | q.Near
 )  # fmt: skip
 
 
@@ -160,6 +170,9 @@ def _value_holds(node: _ValueNode, entries: Sequence[Entry]) -> bool:
             return any(compare_number(prefix, e.value, number, low, high) for e in _of(entries, NumberEntry, param))
         case q.QuantityCompare():
             return any(_quantity_is(node, entry) for entry in _of(entries, QuantityEntry, node.param))
+        case q.BaseQuantityCompare(param, prefix, number, low, high, unit):
+            stored = (e.value for e in _of(entries, BaseQuantityEntry, param) if e.unit == unit)
+            return any(compare_number(prefix, value, number, low, high) for value in stored)
         case q.Near(param, latitude, longitude, metres):
             positions = _of(entries, PositionEntry, param)
             return any(distance(latitude, longitude, e.latitude, e.longitude) <= metres for e in positions)

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
 from fhir_server.model.temporal import Interval, parse_temporal
+from fhir_server.search import fulltext
 from fhir_server.search.escaping import split, unescape
 from fhir_server.search.query import (
+    BaseQuantityCompare,
     DateCompare,
+    FullText,
     LastUpdated,
     Near,
     Node,
@@ -21,6 +24,7 @@ from fhir_server.search.query import (
 )
 from fhir_server.search.refusals import bad_value
 from fhir_server.search.text import normalise, phonetic
+from fhir_server.search.units import UCUM, conversion
 
 _APPROXIMATELY = 10
 """`ap` widens by a tenth (R4 search.html#prefix)."""
@@ -112,12 +116,19 @@ def number(operand: Operand) -> Node:
 
 
 def quantity(operand: Operand) -> Node:
-    """Read `number`, `number|system|code` or `number||code`."""
+    """Read `number`, `number|system|code` or `number||code`; a UCUM unit is compared with all units of its kind."""
     amount, *unit = [unescape(part) for part in split(operand.text, "|")]
     if len(unit) not in (0, 2):
         raise bad_value("search-bad-quantity", operand.name, operand.text, QUANTITY_EXPECTED)
     system, code = unit or ("", "")
-    return QuantityCompare(operand.param, *_number(operand, amount, QUANTITY_EXPECTED), system or None, code)
+    prefix, value, lo, hi = _number(operand, amount, QUANTITY_EXPECTED)
+    if system == UCUM and (known := conversion(code)):
+        value_b, lo_b, hi_b = known.base(value), known.base(lo), known.base(hi)
+        if prefix is Prefix.AP:  # its bounds belong to it, and rounding must not change that
+            hi_b = math.nextafter(hi_b, math.inf)
+        if math.isfinite(lo_b) and math.isfinite(hi_b):  # what is stored in this unit has a value in base units too
+            return BaseQuantityCompare(operand.param, prefix, value_b, lo_b, hi_b, known.unit)
+    return QuantityCompare(operand.param, prefix, value, lo, hi, system or None, code)
 
 
 def string(operand: Operand, mode: TextMode) -> Node:
@@ -132,6 +143,14 @@ def string(operand: Operand, mode: TextMode) -> Node:
 def uri(operand: Operand, mode: TextMode) -> Node:
     """Read a URI."""
     return UriIs(operand.param, mode, unescape(operand.text))
+
+
+def full_text(name: str, param: str, text: str) -> Node:
+    """Read words and "quoted phrases", all of which must occur (see `search.fulltext`)."""
+    phrases = fulltext.phrases(unescape(text))
+    if not phrases:
+        raise bad_value("search-bad-text", name, text, 'words or "quoted phrases" with a letter or digit in them')
+    return FullText(param, phrases)
 
 
 def near(operand: Operand) -> Node:

@@ -14,7 +14,7 @@ Position: TypeAlias = tuple[str | int | float | None, ...]
 """The sort values of the last row, as `store.port.Row.position`."""
 
 _SIGNATURE_BYTES = 16
-_MAX_LENGTH = 4_096
+_MAX_LENGTH = 32_768
 
 
 class CursorCodec:

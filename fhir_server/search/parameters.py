@@ -1,5 +1,6 @@
 """The registry of search parameters: the R4 4.0.1 table, plus the SearchParameter artefacts of profiles/."""
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from types import MappingProxyType
@@ -12,6 +13,8 @@ from fhir_server.search.expressions import Path, UnsupportedExpression, compile_
 from fhir_server.search.structures import Structures
 
 URL_BASE = "http://hl7.org/fhir/SearchParameter/"
+_EXTRACTION = 2
+"""Counted up by a release that indexes the same parameters otherwise (2: full text, units)."""
 ANY = "*"
 """As a target: every resource type."""
 
@@ -68,6 +71,7 @@ class Registry:
 
     def __init__(self, rows: Mapping[str, list[_Row]], structures: Structures, extra: Iterable[Resource] = ()) -> None:
         self._rows = dict(rows)
+        self._types = tuple(name for name in self._rows if name != "Resource")
         self._structures = structures
         self._compiled: dict[str, Mapping[str, SearchParameter]] = {}
         for artifact in extra:
@@ -85,7 +89,7 @@ class Registry:
     @property
     def types(self) -> tuple[str, ...]:
         """All resource types, in alphabetical order."""
-        return tuple(name for name in self._rows if name != "Resource")
+        return self._types
 
     def of(self, resource_type: str) -> Mapping[str, SearchParameter]:
         """Return code → parameter of a resource type, those of every resource included; empty for an unknown type.
@@ -100,6 +104,11 @@ class Registry:
             compiled = MappingProxyType({code: self._compile(resource_type, row) for code, row in rows.items()})
             self._compiled[resource_type] = compiled
         return compiled
+
+    def digest(self) -> str:
+        """Return a text that is another when any parameter is, or how values are read: an index made otherwise is out of date."""
+        rows = {name: sorted(found) for name, found in sorted(self._rows.items())}
+        return hashlib.sha256(msgspec.json.encode([_EXTRACTION, rows])).hexdigest()[:16]
 
     def has_element(self, resource_type: str, name: str) -> bool:
         """Tell whether a resource type has a top-level element, with or without the suffix of a choice."""

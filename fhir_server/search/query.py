@@ -169,6 +169,18 @@ class QuantityCompare:
 
 
 @dataclass(frozen=True, slots=True)
+class BaseQuantityCompare:
+    """As NumberCompare, on quantities in base units; `unit` as `search.units` names them."""
+
+    param: str
+    prefix: Prefix
+    value: float
+    lo: float
+    hi: float
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
 class CompositeIs:
     """One occurrence of a composite parameter for which every part holds; a part's `param` is its position."""
 
@@ -184,6 +196,14 @@ class Near:
     latitude: float
     longitude: float
     metres: float
+
+
+@dataclass(frozen=True, slots=True)
+class FullText:
+    """Each of these folded phrases occurs as whole words in a row in a text of `_text`, or of `_content`, which includes it."""
+
+    param: str
+    phrases: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +234,7 @@ class Has:
 
 Node: TypeAlias = (
     And | Or | Not | IdIs | LastUpdated | TokenIs | TokenText | OfType | RefersTo | RefersToIdentifier | StringIs
-    | UriIs | DateCompare | NumberCompare | QuantityCompare | CompositeIs | Near | Missing | Chain | Has
+    | UriIs | DateCompare | NumberCompare | QuantityCompare | BaseQuantityCompare | CompositeIs | Near | FullText | Missing | Chain | Has
 )  # fmt: skip
 
 EVERYTHING = And(())

@@ -1,10 +1,9 @@
-"""What R4 says of elements, as far as search needs it: name → types (a fact table compiled from the R4 definitions)."""
+"""What R4 says of elements, as far as search needs it: name → the forms that it has in JSON, with their types."""
 
-from collections.abc import Mapping
-from importlib.resources import files
 from typing import NamedTuple
 
-import msgspec
+from fhir_server.artifacts import r4
+from fhir_server.artifacts.r4 import ElementFacts
 
 
 class Element(NamedTuple):
@@ -17,43 +16,47 @@ class Element(NamedTuple):
     """The code system that the required binding of a `code` implies, where it is just one."""
 
 
-class Structures:
-    """The element table. A row is `type → {element: types}`; types are separated by blanks, `code=system` is bound."""
+_SYSTEMS = {
+    "http://hl7.org/fhir/ValueSet/mimetypes": "urn:ietf:bcp:13",
+    "http://hl7.org/fhir/ValueSet/currencies": "urn:iso:std:iso:4217",
+}
+"""Systems of value sets that cannot be enumerated."""
 
-    def __init__(self, table: Mapping[str, Mapping[str, str]]) -> None:
-        self._table = table
+
+class Structures:
+    """The R4 elements, from the facts that the whole server shares."""
 
     @classmethod
     def load(cls) -> "Structures":
-        """Read the shipped R4 4.0.1 table."""
-        raw = files("fhir_server.search").joinpath("r4_elements.json").read_bytes()
-        return cls(msgspec.json.decode(raw, type=dict[str, dict[str, str]]))
+        """Return the R4 4.0.1 elements."""
+        return cls()
 
     def knows(self, type_name: str) -> bool:
         """Tell whether a datatype, resource type or backbone path is in R4."""
-        return type_name in self._table
+        return r4.structure(type_name) is not None or r4.is_primitive(type_name)
 
     def names(self, type_name: str) -> tuple[str, ...]:
         """Return the elements of a type, choices without `[x]`."""
-        return tuple(name.removesuffix("[x]") for name in self._table.get(type_name, ()))
+        structure = r4.structure(type_name)
+        return tuple(facts.name for facts in structure.elements) if structure is not None else ()
 
     def children(self, type_name: str, name: str) -> tuple[Element, ...]:
-        """Return the JSON forms of element `name`: one, one per type of a choice, or none when R4 has no such element."""
-        elements = self._table.get(type_name)
-        if elements is None:
-            return ()
-        if types := elements.get(name):
-            kind, _, system = types.partition("=")
-            return (Element(name, kind, system),)
-        if types := elements.get(name + "[x]"):
-            return tuple(Element(name + kind[0].upper() + kind[1:], kind) for kind in types.split(" "))
-        return self._suffixed(elements, name)
+        """Return the JSON forms of element `name`: one, one per type of a choice, or none when R4 has no such element.
 
-    def _suffixed(self, elements: Mapping[str, str], name: str) -> tuple[Element, ...]:
-        """`valueQuantity`, as some expressions write what FHIRPath calls `value.ofType(Quantity)`."""
-        for choice, types in elements.items():
-            if choice.endswith("[x]") and name.startswith(choice[:-3]):
-                for kind in types.split(" "):
-                    if choice[:-3] + kind[0].upper() + kind[1:] == name:
-                        return (Element(name, kind),)
-        return ()
+        `valueQuantity` is understood too, as some expressions write what FHIRPath calls `value.ofType(Quantity)`.
+        """
+        facts = r4.child(type_name, name)
+        if facts is None:
+            return ()
+        if facts.choice:
+            return tuple(Element(key, kind) for key, kind in facts.json_names)
+        return (Element(facts.name, r4.definition_of(facts), _implied_system(facts)),)
+
+
+def _implied_system(facts: ElementFacts) -> str:
+    if facts.types != ("code",) or facts.binding is None:
+        return ""
+    systems = tuple(facts.binding.systems)
+    if not systems:
+        return _SYSTEMS.get(facts.binding.valueset.partition("|")[0], "")
+    return systems[0] if len(systems) == 1 else ""

@@ -75,12 +75,27 @@ class QuantityEntry(NamedTuple):
     unit: str
 
 
+class BaseQuantityEntry(NamedTuple):
+    """A quantity in base units, beside its QuantityEntry where its UCUM unit converts (`search.units`)."""
+
+    param: str
+    value: float
+    unit: str
+
+
 class PositionEntry(NamedTuple):
     """A point on earth in degrees (WGS 84)."""
 
     param: str
     latitude: float
     longitude: float
+
+
+class TextEntry(NamedTuple):
+    """All words of a resource for `_text` (its narrative) or `_content` (the rest), folded (`search.fulltext`)."""
+
+    param: str
+    text: str
 
 
 class CompositeEntry(NamedTuple):
@@ -92,6 +107,14 @@ class CompositeEntry(NamedTuple):
 
 
 SimpleEntry: TypeAlias = (
-    TokenEntry | ReferenceEntry | StringEntry | UriEntry | DateEntry | NumberEntry | QuantityEntry | PositionEntry
+    TokenEntry
+    | ReferenceEntry
+    | StringEntry
+    | UriEntry
+    | DateEntry
+    | NumberEntry
+    | QuantityEntry
+    | BaseQuantityEntry
+    | PositionEntry
 )
-Entry: TypeAlias = SimpleEntry | CompositeEntry
+Entry: TypeAlias = SimpleEntry | CompositeEntry | TextEntry

@@ -53,6 +53,21 @@ class Row(NamedTuple):
     """Metres, for a search with `Near`."""
 
 
+class Explanation(NamedTuple):
+    """How a search ran. The statement shows no values, so it may be told to whoever may search."""
+
+    statement: str
+    plan: tuple[str, ...]
+    """What the database says of how it runs it, a line for each table."""
+    indexes: tuple[str, ...]
+    scanned: tuple[str, ...]
+    """Tables that were read from end to end: none, for a search that has an index."""
+    candidates: int
+    """Rows that the driving index offered until the page was full."""
+    rows: int
+    milliseconds: float
+
+
 class AuditRecord(NamedTuple):
     """One line of the audit trail; `digest` chains it to all before it (SHA-256 over previous digest and record)."""
 
@@ -122,6 +137,14 @@ class Snapshot(Protocol):
         """Count what matches, regardless of order, limit and position; stop counting at `limit`."""
         ...
 
+    def explain(self, query: Query) -> Explanation:
+        """Run a search and tell how, instead of what it found. Raises TooCostly as `search` does."""
+        ...
+
+    def note(self, name: str) -> str | None:
+        """Return what was noted under a name (`UnitOfWork.set_note`), None when nothing was."""
+        ...
+
     def referrers(self, target: str, limit: int = 1) -> list[str]:
         """Return `Type/id` of current resources that refer to `target` by any reference parameter."""
         ...
@@ -165,6 +188,10 @@ class UnitOfWork(Snapshot, Protocol):
 
     def emit(self, topic: str, payload: bytes) -> None:
         """Append an event to the outbox."""
+        ...
+
+    def set_note(self, name: str, value: str) -> None:
+        """Keep a small text about the store itself, such as how far a long task has come; "" forgets it."""
         ...
 
     def append_audit(self, record: bytes) -> None:

@@ -195,9 +195,7 @@ def test_a_store_finds_what_the_reference_interpreter_finds() -> None:
     """At least 5,000 times: a world, and a query tree asked of it in an order, in one page and in pages of one."""
     compared = 0
 
-    @settings(
-        max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-    )
+    @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
     @given(st.lists(writes, min_size=1, max_size=8), st.lists(nodes(), min_size=28, max_size=32), st.data())
     def compare(changes: list[tuple[str, str, list[Entry] | None]], asked: list[Node], data: st.DataObject) -> None:
         nonlocal compared

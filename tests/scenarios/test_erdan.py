@@ -250,7 +250,9 @@ def test_exactly_one_organisation_claims_a_task_of_the_pool(region: Any) -> None
     gp = Actor(region, GP)
     record = example("erdan/00-record.json")
     for entry in record["entry"]:
-        if entry["resource"]["resourceType"] == "Consent":  # to whoever can help: ours names its recipients, R4's need not
+        if (
+            entry["resource"]["resourceType"] == "Consent"
+        ):  # to whoever can help: ours names its recipients, R4's need not
             del entry["resource"]["provision"]["actor"]
             del entry["resource"]["meta"]
         if entry["resource"]["resourceType"] == "Patient":

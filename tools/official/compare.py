@@ -116,9 +116,10 @@ def _judge(asked: list[Case]) -> Iterator[dict[str, Any]]:
     print(f"The outside judge reads {len(asked)} files ...", flush=True)
     command = ["java", "-Xmx3g", "-cp", f"{LIBRARIES}/*", str(HERE / "Judge.java"), *ARTIFACTS]
     lines = "".join(f"{case.level}\t{case.path}\n" for case in asked)
-    ran = subprocess.run(
-        command, cwd=ROOT, input=lines, stdout=subprocess.PIPE, text=True, encoding="utf-8", check=True
-    )
+    with (CACHE / "judge.log").open("w") as log:  # where its own FHIRPath engine stumbles, it prints a stack
+        ran = subprocess.run(
+            command, cwd=ROOT, input=lines, stdout=subprocess.PIPE, stderr=log, encoding="utf-8", check=True
+        )
     return map(json.loads, ran.stdout.splitlines())
 
 

@@ -43,11 +43,13 @@ class Plan(NamedTuple):
 class Compiler:
     """Makes the statements of one snapshot; it may count a few rows of it to choose between plans."""
 
-    __slots__ = ("_link", "_names")
+    __slots__ = ("_link", "_names", "_seen")
 
-    def __init__(self, link: Link, names: Names) -> None:
+    def __init__(self, link: Link, names: Names, seen: Sql = TRUE) -> None:
+        """Keep the connection to count on; `seen` is a condition that is asked of each candidate before all others."""
         self._link = link
         self._names = names
+        self._seen = seen
 
     def rows(self, query: Query) -> Plan:
         """Return the statement for a page of results."""
@@ -111,7 +113,7 @@ class Compiler:
         """Return a select of the sequence numbers of all that matches, each once."""
         driver = self._choose(query, scope, conditions, in_order=in_order)
         rest = (conditions.holds(part, scope, "d.seq") for part in parts_of(query.where) if part is not driver.node)
-        arms = driver.only(both((bound, *rest)))
+        arms = driver.only(both((self._seen, bound, *rest)))
         distinct = "" if driver.ordered or len(arms) > 1 else "DISTINCT "
         text = " UNION ".join(f"SELECT {distinct}d.seq AS seq FROM {arm}" for arm in arms)
         return Sql(text, tuple(value for arm in arms for value in arm.values))
@@ -123,6 +125,8 @@ class Compiler:
             return walk(scope)
         exact = [driver for driver in found if driver.rank <= Rank.KEYS]
         others = found[len(exact) :]
+        if len(found) == 1 and not in_order:  # nothing to choose from, and nothing to gain by walking
+            return found[0]
         if exact and (len(exact) == 1 or exact[0].rank is Rank.IDS) and not others:
             return exact[0]
         best, fewest = (walk(scope) if in_order else others[0]) if not exact else exact[0], _MANY

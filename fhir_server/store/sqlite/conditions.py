@@ -19,7 +19,7 @@ Register = Callable[[q.CompositeIs], int]
 
 _ValueNode = (
     q.TokenIs | q.TokenText | q.OfType | q.RefersTo | q.RefersToIdentifier | q.StringIs | q.UriIs | q.DateCompare
-    | q.NumberCompare | q.QuantityCompare | q.Near
+    | q.NumberCompare | q.QuantityCompare | q.BaseQuantityCompare | q.Near
 )  # fmt: skip
 
 
@@ -118,6 +118,9 @@ class Conditions:
             case q.QuantityCompare(param):
                 wanted = both((ranges.number(node, alias), ranges.unit(node, alias)))
                 return _of("qty", scope.number(param, "q"), alias, wanted)
+            case q.BaseQuantityCompare(param, _, _, _, _, unit):
+                wanted = both((ranges.number(node, alias), Sql(f"{alias}.code = ?", (unit,))))
+                return _of("qty", scope.number(param, "b"), alias, wanted)
             case q.Near(param, latitude, longitude, metres):
                 circle = Sql(f"metres(?, ?, {alias}.lat, {alias}.lon) <= ?", (latitude, longitude, metres))
                 return _of("geo", scope.number(param, "g"), alias, both((ranges.box(node, alias), circle)))

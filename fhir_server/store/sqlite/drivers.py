@@ -18,6 +18,8 @@ from fhir_server.store.sqlite.sql import FALSE, Sql, among, begins, both
 MOST_ARMS = 12
 """More keys than this are read as one list and sorted, fewer are merged in order."""
 
+_NONE = Sql("(SELECT 0 AS seq LIMIT 0) AS d WHERE 1")
+
 
 class Rank(IntEnum):
     """How promising a driver is before anything is counted; the lowest first."""
@@ -100,7 +102,7 @@ def driver_of(node: Node, scope: Scope, conditions: Conditions) -> Driver | None
 
 def _by_keys(keys: list[Key], node: Node) -> Driver:
     if not keys:
-        return Driver(Rank.IDS, (Sql("live AS d WHERE 0"),), node)
+        return Driver(Rank.IDS, (_NONE,), node)
     if len(keys) == 1:
         rank = Rank.ONE_REFERENCE if keys[0].table == "ref" else Rank.ONE_VALUE
         return Driver(rank, (_arm(keys[0].table, keys[0].p, [keys[0]]),), node)
@@ -161,7 +163,7 @@ def _by_chain(node: q.Chain, scope: Scope, conditions: Conditions) -> Driver | N
     target = scope.of(node.target)
     p = scope.number(node.param, "r")
     if p is None or target.type_number() is None:
-        return Driver(Rank.IDS, (Sql("live AS d WHERE 0"),), node)
+        return Driver(Rank.IDS, (_NONE,), node)
     s, v, r = conditions.alias(), conditions.alias(), conditions.alias()
     arms = [
         Sql(
@@ -178,7 +180,7 @@ def _by_has(node: q.Has, scope: Scope, conditions: Conditions) -> Driver | None:
     source = scope.of(node.source)
     p = source.number(node.param, "r")
     if p is None:
-        return Driver(Rank.IDS, (Sql("live AS d WHERE 0"),), node)
+        return Driver(Rank.IDS, (_NONE,), node)
     s, h, r = conditions.alias(), conditions.alias(), conditions.alias()
     start = f"{scope.type}/"
     named = begins(f"{r}.target", start)

@@ -7,7 +7,7 @@ r"""Index entries → rows of the index tables.
   u  a URI                               v  `target version` of a reference that names a version
   ic, it  as c and t, for Reference.identifier; ict, itt  the same behind `Type\x1f`
 White space ends a system without doubt: a FHIR uri has none.
-Other kinds: r (ref), s (str), x (str, the display texts of a token), d (dt), n (num), q (qty), g (geo).
+Other kinds: r (ref), s (str), x (str, the display texts of a token), d (dt), n (num), q (qty), b (qty, in base units), g (geo).
 The parts of a composite are rows of the parameters `composite$0`, `composite$1`.
 """
 
@@ -19,6 +19,7 @@ import msgspec
 
 from fhir_server.search.text import normalise
 from fhir_server.search.values import (
+    BaseQuantityEntry,
     CompositeEntry,
     DateEntry,
     Entry,
@@ -195,6 +196,10 @@ def _quantity(build: _Builder, param: str, entry: QuantityEntry) -> None:
     build.row(Table.QTY, (build.number(param, "q"), entry.value, entry.system, entry.code, entry.unit))
 
 
+def _base_quantity(build: _Builder, param: str, entry: BaseQuantityEntry) -> None:
+    build.row(Table.QTY, (build.number(param, "b"), entry.value, "", entry.unit, ""))
+
+
 def _position(build: _Builder, param: str, entry: PositionEntry) -> None:
     build.row(Table.GEO, (build.number(param, "g"), entry.latitude, entry.longitude))
 
@@ -207,6 +212,7 @@ _ADD: dict[type, Callable[[_Builder, str, Any], None]] = {
     DateEntry: _date,
     NumberEntry: _number,
     QuantityEntry: _quantity,
+    BaseQuantityEntry: _base_quantity,
     PositionEntry: _position,
 }
 _TYPES: dict[str, Callable[..., SimpleEntry]] = {kind.__name__: kind for kind in _ADD}

@@ -4,12 +4,12 @@ A resource with several values is sorted by the least of them, descending by the
 either way. The order ends in something without ties: the sequence for `_lastUpdated`, else the id, ascending.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from fhir_server.search import query as q
-from fhir_server.search.query import Near, Node, Query, SortKey
+from fhir_server.search.query import Node, Query, SortKey
 from fhir_server.store.sqlite.conditions import Conditions, Scope
+from fhir_server.store.sqlite.distances import metres, nears
 from fhir_server.store.sqlite.sql import FALSE, TRUE, Sql, joined
 
 _ORDERED = {
@@ -38,7 +38,7 @@ def by_sequence(query: Query) -> bool:
     """Whether the order is that of the sequence: asked for, or left open by a search without `Near`."""
     if query.sort:
         return query.sort[0].param == "_lastUpdated"
-    return not any(True for _ in _near(query.where))
+    return not any(True for _ in nears(query.where))
 
 
 def keys(query: Query, scope: Scope, conditions: Conditions, seq: str, identity: str) -> list[Value]:
@@ -81,30 +81,8 @@ def beyond(values: Sequence[Value], named: Sequence[str], after: Sequence[str | 
 
 def distance(where: Node, scope: Scope, conditions: Conditions, seq: str) -> Sql:
     """Return metres to the nearest position that a `Near` of the query asks about; NULL where there is none."""
-    pieces: list[Sql] = []
-    for node in _near(where):
-        p = scope.number(node.param, "g")
-        if p is not None:
-            a = conditions.alias()
-            pieces.append(
-                Sql(
-                    f"SELECT min(metres(?, ?, {a}.lat, {a}.lon)) AS x FROM geo AS {a} INDEXED BY geo_seq "
-                    f"WHERE {a}.seq = {seq} AND {a}.p = ?",
-                    (node.latitude, node.longitude, p),
-                )
-            )
-    return _extreme("min", pieces)
-
-
-def _near(node: Node) -> Iterator[Near]:
-    match node:
-        case q.Near():
-            yield node
-        case q.And(parts) | q.Or(parts):
-            for part in parts:
-                yield from _near(part)
-        case _:
-            return
+    found = (metres(asked, scope, conditions, seq) for asked in nears(where))
+    return _extreme("min", [piece for piece in found if piece is not None])
 
 
 def _sort_value(key: SortKey, scope: Scope, conditions: Conditions, seq: str) -> Sql:

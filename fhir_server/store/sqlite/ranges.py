@@ -5,7 +5,7 @@ from typing import assert_never
 
 from fhir_server.search.compare import INSTANT_US
 from fhir_server.search.match import EARTH_METRES
-from fhir_server.search.query import LastUpdated, Near, NumberCompare, Prefix, QuantityCompare
+from fhir_server.search.query import BaseQuantityCompare, LastUpdated, Near, NumberCompare, Prefix, QuantityCompare
 from fhir_server.store.sqlite.sql import FALSE, TRUE, Sql, both, joined
 
 _SLACK = 1e-9
@@ -42,7 +42,7 @@ def interval(prefix: Prefix, alias: str, lo: int, hi: int) -> Sql:
             assert_never(prefix)
 
 
-def number(node: NumberCompare | QuantityCompare, alias: str) -> Sql:
+def number(node: NumberCompare | QuantityCompare | BaseQuantityCompare, alias: str) -> Sql:
     """The stored number `alias.v` stands in the relation of the node to its value."""
     column = f"{alias}.v"
     match node.prefix:

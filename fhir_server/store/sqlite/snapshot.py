@@ -4,10 +4,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fhir_server.search.query import Query
-from fhir_server.store.port import AuditRecord, HistoryScope, OutboxEvent, Row, Version
+from fhir_server.store.port import AuditRecord, Explanation, HistoryScope, OutboxEvent, Row, Version
 from fhir_server.store.sqlite.compile import Compiler
+from fhir_server.store.sqlite.explain import explain
 from fhir_server.store.sqlite.link import Link
 from fhir_server.store.sqlite.names import Names
+from fhir_server.store.sqlite.nearest import widening
 
 _COLUMNS = "seq, type, id, vid, lu, method, body"
 _CURRENT = """SELECT v.seq, v.vid, v.lu, v.method, v.body FROM head AS h CROSS JOIN version AS v ON v.seq = h.seq
@@ -97,13 +99,26 @@ class SqliteSnapshot:
     def search(self, query: Query) -> list[Row]:
         """Return up to `query.limit` rows. Raises TooCostly when the limit of time is reached."""
         with self._link.bounded():
-            return Compiler(self._link, self._names).rows(query).page(self._link, query.type)
+            for step in widening(query):
+                rows = Compiler(self._link, self._names).rows(step).page(self._link, query.type)
+                if len(rows) >= query.limit:
+                    break
+            return rows
 
     def count(self, query: Query, limit: int | None = None) -> int:
         """Count what matches, at most up to `limit`. Raises TooCostly when the limit of time is reached."""
         with self._link.bounded():
             text, values = Compiler(self._link, self._names).count(query, limit)
             return int(self._execute(text, values).fetchone()[0])
+
+    def explain(self, query: Query) -> Explanation:
+        """Run a search and tell how. Raises TooCostly when the limit of time is reached."""
+        return explain(self._link, self._names, query)
+
+    def note(self, name: str) -> str | None:
+        """Return what was noted under a name, None when nothing was."""
+        row = self._execute("SELECT value FROM note WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
 
     def referrers(self, target: str, limit: int = 1) -> list[str]:
         """Return `Type/id` of current resources that refer to `target` by any reference parameter."""

@@ -130,6 +130,17 @@ class SqliteUnit(SqliteSnapshot):
         except sqlite3.Error as error:
             self._fail(error)
 
+    def set_note(self, name: str, value: str) -> None:
+        """Keep a small text about the store itself; "" forgets it."""
+        self.check()
+        try:
+            if value:
+                self._execute("INSERT OR REPLACE INTO note VALUES (?, ?)", (name, value))
+            else:
+                self._execute("DELETE FROM note WHERE name = ?", (name,))
+        except sqlite3.Error as error:
+            self._fail(error)
+
     def append_audit(self, record: bytes) -> None:
         """Append a record to the audit trail."""
         self.check()

@@ -121,6 +121,7 @@ _CHECKS = (
     "SELECT 'time that goes back', v.seq FROM version AS v JOIN version AS w ON w.seq = v.seq + 1 WHERE w.lu < v.lu",
     "SELECT 'time without its commit', lu, max(seq) FROM version GROUP BY lu EXCEPT SELECT 'time without its commit', lu, last_seq FROM commits",
     "SELECT 'commit without its changes', lu, last_seq FROM commits EXCEPT SELECT 'commit without its changes', lu, max(seq) FROM version GROUP BY lu",
+    "SELECT 'text without its version', f.row FROM fresh AS f WHERE NOT EXISTS (SELECT 1 FROM doc AS d WHERE d.seq = f.row >> 20 AND d.words = f.row)",
     *(_INDEX_IS_LIVE.format(table=table) for table in ("doc", "eq", "ref", "str", "dt", "num", "qty", "geo")),
 )  # fmt: skip
 

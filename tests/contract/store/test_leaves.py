@@ -13,6 +13,7 @@ from fhir_server.search.match import Alone, matches
 from fhir_server.search.query import And, Node, Prefix, TextMode
 from fhir_server.search.text import normalise
 from fhir_server.search.values import (
+    BaseQuantityEntry,
     CompositeEntry,
     DateEntry,
     Entry,
@@ -129,6 +130,10 @@ def _ordered() -> Leaf:
     nodes += [q.NumberCompare(P, prefix, *around) for prefix, around in product(Prefix, ranges)]
     units = list(product((None, "", "http://u", "http://v"), ("", "mg", "g", "milligram")))
     nodes += [q.QuantityCompare(P, prefix, *r, *unit) for prefix, r, unit in product(Prefix, ranges[::4], units)]
+    values += [BaseQuantityEntry(P, point, unit) for point, unit in product(POINTS, ("kg", "m"))]
+    nodes += [
+        q.BaseQuantityCompare(P, prefix, *r, unit) for prefix, r, unit in product(Prefix, ranges[::4], ("kg", "m"))
+    ]
     return Leaf(values, nodes)
 
 

@@ -227,3 +227,26 @@ def test_what_would_take_too_long_is_refused_and_not_cut_off(open_store: Callabl
         with pytest.raises(TooCostly):
             store.write(ask)
     assert store.read(lambda s: s.last_sequence()) == 3000
+
+
+def test_the_nearest_page_is_the_same_in_any_circle(store: Store) -> None:
+    """Many places, some at one distance, some with two positions: pages of any size are parts of one order."""
+
+    def work(unit: UnitOfWork) -> None:
+        for number in range(150):
+            east = 0.0001 * (number % 75) * (-1 if number >= 75 else 1)
+            entries: list[Entry] = [PositionEntry("near", 51.0, 4.0 + east)]
+            if number % 10 == 0:
+                entries.append(PositionEntry("near", 51.05, 4.0))
+            unit.put("Task", f"p{number:03}", 1, b"{}", entries, "POST")
+
+    store.write(work)
+    for metres in (50.0, 600.0, 20_000.0):
+        where = Near("near", 51.0, 4.0, metres)
+        whole = [row.version.id for row in pages(store, Query("Task", where, limit=1_000))]
+        places = {
+            f"p{n:03}": distance(51.0, 4.0, 51.0, 4.0 + 0.0001 * (n % 75) * (-1 if n >= 75 else 1)) for n in range(150)
+        }
+        assert whole == sorted((i for i, far in places.items() if far <= metres), key=lambda i: (places[i], i))
+        for limit in (1, 7, 20):
+            assert [row.version.id for row in pages(store, Query("Task", where, limit=limit))] == whole

@@ -48,3 +48,31 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Any:
     built = build_engine(Settings(store=f"sqlite:///{tmp_path_factory.mktemp('third') / 'fhir.sqlite'}"))
     yield built
     built.store.close()
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="the published examples are not beside this checkout")
+def test_published_referrals_are_read_polled_and_moved_on(engine: Any) -> None:
+    """Plain resources: they claim other people's profiles, so that our rules leave them alone."""
+    for path in sorted((DATA / "gravity-ri-seed").glob("*.json")):
+        resource = json.loads(path.read_bytes())
+        place = f"{resource['resourceType']}/{resource['id']}"
+        perform(engine, Request("PUT", place, body=path.read_bytes(), content_type="application/fhir+json"))
+    name = "Task/SDOHCC-TaskReferralManagementOrderFulfillmentAcceptedExample"
+    task = json.loads(perform(engine, Request("GET", name)).body or b"")
+    owner = task["owner"]["reference"]
+    asked = (("owner", owner), ("status", "accepted"), ("_sort", "_lastUpdated"), ("_include", "Task:focus"))
+    page = json.loads(perform(engine, Request("GET", "Task", asked)).body or b"")
+    kinds = [(entry["search"]["mode"], entry["resource"]["resourceType"]) for entry in page["entry"]]
+    assert ("match", "Task") in kinds
+    assert ("include", "ServiceRequest") in kinds
+    before = max(entry["resource"]["meta"]["lastUpdated"] for entry in _of_owner(engine, owner))
+    task["status"] = "in-progress"
+    moved = perform(engine, Request("PUT", name, body=encode(task), content_type="application/fhir+json"))
+    assert moved.version is not None
+    changed = _of_owner(engine, owner, ("_lastUpdated", f"gt{before}"))
+    assert [entry["resource"]["status"] for entry in changed] == ["in-progress"]
+
+
+def _of_owner(engine: Any, owner: str, *more: tuple[str, str]) -> list[dict[str, Any]]:
+    found = perform(engine, Request("GET", "Task", (("owner", owner), *more)))
+    return list(json.loads(found.body or b"")["entry"])

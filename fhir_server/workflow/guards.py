@@ -14,7 +14,7 @@ def require_principal(principal: Party, resource: Resource) -> None:
     if principal.anonymous:
         text = (
             f"A {resource['resourceType']} of a referral is changed by a known party only. State the organisation for "
-            "which you act (in development mode with the header that names it)."
+            "which you act (in development mode with the header X-Dev-Organization: Organization/id)."
         )
         raise refusal("principal-required", text, resource["resourceType"])
 

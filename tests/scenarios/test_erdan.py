@@ -175,7 +175,7 @@ def test_wrong_moves_and_wrong_actors_are_refused_with_what_is_legal(sent: Any, 
         f"{sent}/Task/{task['id']}", json=example("erdan/02-accept.json"),
         headers={"Content-Type": JSON_PATCH, "If-Match": 'W/"1"'},
     )  # fmt: skip
-    refused(anonymous, 403, "principal-required")
+    assert "X-Dev-Organization: Organization/" in refused(anonymous, 403, "principal-required")["diagnostics"]
     without = parenting.http.patch(
         f"/Task/{task['id']}", json=example("erdan/02-accept.json"), headers={"Content-Type": JSON_PATCH}
     )

@@ -74,6 +74,28 @@ class AuditRecord(NamedTuple):
     number: int
     record: bytes
     digest: bytes
+    recorded: int = 0
+    """The `last_updated` of the unit that wrote it, milliseconds since the epoch."""
+
+
+class AuditAnchor(NamedTuple):
+    """The last record of the audit trail that retention took away: number 0 and no digest while all are there."""
+
+    number: int = 0
+    digest: bytes = b""
+
+
+class Record(NamedTuple):
+    """A small thing that the server keeps for itself: a client, a key, a lease, a delivery, a session, a used token.
+
+    Records are no resources: they have no history and are not in the feed. They change with the unit of work.
+    """
+
+    kind: str
+    key: str
+    body: bytes
+    due: int | None = None
+    """When something is to be done about it (delivered, forgotten), milliseconds since the epoch; None is never."""
 
 
 class OutboxEvent(NamedTuple):
@@ -149,8 +171,28 @@ class Snapshot(Protocol):
         """Return `Type/id` of current resources that refer to `target` by any reference parameter."""
         ...
 
-    def audit(self, after: int, limit: int) -> list[AuditRecord]:
-        """Return audit records after a number, oldest first."""
+    def audit(
+        self, after: int, limit: int, about: Sequence[str] = (), recorded: tuple[int, int] | None = None
+    ) -> list[AuditRecord]:
+        """Return audit records after a number, oldest first: those that carry every key of `about` (`append_audit`) and
+        were recorded in the half-open range of milliseconds.
+        """
+        ...
+
+    def audit_anchor(self) -> AuditAnchor:
+        """Return where the audit trail starts: the newest record that `trim_audit` took away."""
+        ...
+
+    def record(self, kind: str, key: str) -> Record | None:
+        """Return one record, None when there is none."""
+        ...
+
+    def records(self, kind: str, after: str = "", limit: int = 100) -> list[Record]:
+        """Return the records of a kind whose key comes after `after`, in the order of the code points of their keys."""
+        ...
+
+    def due_records(self, kind: str, before: int, limit: int = 100) -> list[Record]:
+        """Return the records of a kind that are due before an instant (milliseconds), first due first, then by key."""
         ...
 
     def outbox(self, after: int, limit: int) -> list[OutboxEvent]:
@@ -194,8 +236,28 @@ class UnitOfWork(Snapshot, Protocol):
         """Keep a small text about the store itself, such as how far a long task has come; "" forgets it."""
         ...
 
-    def append_audit(self, record: bytes) -> None:
-        """Append a record to the audit trail."""
+    def append_audit(self, record: bytes, about: Sequence[str] = ()) -> int:
+        """Append a record to the audit trail and return its number; `about` are keys that it will be found by."""
+        ...
+
+    def trim_audit(self, through: int) -> None:
+        """Take away the audit records up to a number, the newest excepted; the anchor keeps the chain verifiable."""
+        ...
+
+    def set_record(self, kind: str, key: str, body: bytes, due: int | None = None) -> None:
+        """Keep a record, in place of one with the same kind and key. Of two units that each found none, one is retried."""
+        ...
+
+    def remove_record(self, kind: str, key: str) -> bool:
+        """Forget a record; return whether there was one."""
+        ...
+
+    def erase(self, resource_type: str, resource_id: str) -> int:
+        """Forget the bodies of all versions of a resource that is deleted; return how many there were.
+
+        Sequence, version numbers, methods and dates stay; an erased version has no body. Raises VersionConflict when the
+        resource is not deleted.
+        """
         ...
 
 

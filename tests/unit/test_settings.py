@@ -34,13 +34,13 @@ REFUSED = [
 @pytest.mark.parametrize(("environ", "name", "reason"), REFUSED, ids=[f"{row[1]}-{row[2]}" for row in REFUSED])
 def test_a_wrong_variable_is_refused_with_its_name(environ: dict[str, str], name: str, reason: str) -> None:
     with pytest.raises(SettingsError) as refused:
-        Settings.load(environ)
+        load_settings(environ)
     assert refused.value.name == name
     assert reason in refused.value.message
 
 
 def test_the_defaults_hold_to_their_own_schema_and_bind_to_loopback() -> None:
-    settings = Settings.load({"HOME": "/somewhere", "PATH": "/bin"})
+    settings = load_settings({"HOME": "/somewhere", "PATH": "/bin"}).settings
     values = {item.name: getattr(settings, item.name) for item in fields(settings)}
     Draft202012Validator(settings_schema()).validate(values)
     assert settings == Settings()
@@ -84,7 +84,7 @@ def test_a_wrong_file_is_refused_with_the_setting_and_the_file(
     file = tmp_path / "wrong.toml"
     file.write_bytes(content)
     with pytest.raises(SettingsError) as refused:
-        Settings.load({}, file)
+        load_settings({}, file)
     assert refused.value.name == name
     assert reason in refused.value.message
     assert str(file) in refused.value.message
@@ -92,12 +92,12 @@ def test_a_wrong_file_is_refused_with_the_setting_and_the_file(
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"absent\.toml cannot be read"):
-        Settings.load({"FHIR_SETTINGS": str(tmp_path / "absent.toml")})
+        load_settings({"FHIR_SETTINGS": str(tmp_path / "absent.toml")})
 
 
 def test_a_refused_secret_is_not_repeated() -> None:
     with pytest.raises(SettingsError) as refused:
-        Settings.load({"FHIR_CURSOR_KEY": "hunter2"})
+        load_settings({"FHIR_CURSOR_KEY": "hunter2"})
     assert refused.value.name == "cursor_key"
     assert "hunter2" not in str(refused.value)
 

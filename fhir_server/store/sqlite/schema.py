@@ -70,7 +70,17 @@ _FULL_TEXT = (
     "CREATE TABLE note (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
 )
 
-STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _FULL_TEXT)
+_RECORDS = (
+    "CREATE TABLE record (kind TEXT NOT NULL, key TEXT NOT NULL, body BLOB NOT NULL, due INTEGER, PRIMARY KEY (kind, key)) WITHOUT ROWID",
+    "CREATE INDEX record_due ON record (kind, due, key) WHERE due IS NOT NULL",
+    # The audit trail is found by keys, by time, and starts after what retention took away.
+    "ALTER TABLE audit ADD COLUMN recorded INTEGER NOT NULL DEFAULT 0",
+    "CREATE INDEX audit_recorded ON audit (recorded, number)",
+    "CREATE TABLE audit_about (about TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (about, number)) WITHOUT ROWID",
+    "CREATE TABLE audit_anchor (number INTEGER NOT NULL, digest BLOB NOT NULL)",
+)
+
+STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _FULL_TEXT, _RECORDS)
 """Step n brings a file from schema n to schema n + 1; a step that was released is never changed."""
 
 

@@ -4,7 +4,16 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fhir_server.search.query import Query
-from fhir_server.store.port import AuditRecord, Explanation, HistoryScope, OutboxEvent, Row, Version
+from fhir_server.store.port import (
+    AuditAnchor,
+    AuditRecord,
+    Explanation,
+    HistoryScope,
+    OutboxEvent,
+    Record,
+    Row,
+    Version,
+)
 from fhir_server.store.sqlite.compile import Compiler
 from fhir_server.store.sqlite.explain import explain
 from fhir_server.store.sqlite.link import Link
@@ -124,10 +133,47 @@ class SqliteSnapshot:
         """Return `Type/id` of current resources that refer to `target` by any reference parameter."""
         return [row[0] for row in self._execute(_REFERRERS, (target, limit))]
 
-    def audit(self, after: int, limit: int) -> list[AuditRecord]:
-        """Return audit records after a number, oldest first."""
-        text = "SELECT number, record, digest FROM audit WHERE number > ? ORDER BY number LIMIT ?"
-        return [AuditRecord(*row) for row in self._execute(text, (after, limit))]
+    def audit(
+        self, after: int, limit: int, about: Sequence[str] = (), recorded: tuple[int, int] | None = None
+    ) -> list[AuditRecord]:
+        """Return audit records after a number, oldest first, by keys and time."""
+        first, *more = about or (None,)
+        source, where = "audit AS a", ["a.number > ?"]
+        values: list[str | int] = [after]
+        if first is not None:
+            source = "audit_about AS k CROSS JOIN audit AS a USING (number)"
+            where, values = ["k.about = ?", "k.number > ?"], [first, after]
+        for key in more:
+            where.append("EXISTS (SELECT 1 FROM audit_about AS o WHERE o.about = ? AND o.number = a.number)")
+            values.append(key)
+        if recorded is not None:
+            where.append("a.recorded >= ? AND a.recorded < ?")
+            values.extend(recorded)
+        text = f"SELECT a.number, a.record, a.digest, a.recorded FROM {source} WHERE {' AND '.join(where)}"
+        return [AuditRecord(*row) for row in self._execute(f"{text} ORDER BY a.number LIMIT ?", (*values, limit))]
+
+    def audit_anchor(self) -> AuditAnchor:
+        """Return where the audit trail starts."""
+        row = self._execute("SELECT number, digest FROM audit_anchor").fetchone()
+        return AuditAnchor() if row is None else AuditAnchor(*row)
+
+    def record(self, kind: str, key: str) -> Record | None:
+        """Return one record, None when there is none."""
+        row = self._execute(
+            "SELECT kind, key, body, due FROM record WHERE kind = ? AND key = ?", (kind, key)
+        ).fetchone()
+        return None if row is None else Record(*row)
+
+    def records(self, kind: str, after: str = "", limit: int = 100) -> list[Record]:
+        """Return the records of a kind after a key, in the order of their keys."""
+        text = "SELECT kind, key, body, due FROM record WHERE kind = ? AND key > ? ORDER BY key LIMIT ?"
+        return [Record(*row) for row in self._execute(text, (kind, after, limit))]
+
+    def due_records(self, kind: str, before: int, limit: int = 100) -> list[Record]:
+        """Return the records of a kind that are due before an instant, first due first."""
+        text = """SELECT kind, key, body, due FROM record INDEXED BY record_due
+            WHERE kind = ? AND due < ? ORDER BY due, key LIMIT ?"""
+        return [Record(*row) for row in self._execute(text, (kind, before, limit))]
 
     def outbox(self, after: int, limit: int) -> list[OutboxEvent]:
         """Return outbox events after a number, oldest first."""

@@ -141,17 +141,65 @@ class SqliteUnit(SqliteSnapshot):
         except sqlite3.Error as error:
             self._fail(error)
 
-    def append_audit(self, record: bytes) -> None:
-        """Append a record to the audit trail."""
+    def append_audit(self, record: bytes, about: Sequence[str] = ()) -> int:
+        """Append a record to the audit trail, to be found by the keys `about`; return its number."""
         self.check()
-        transaction = self._transaction
+        transaction, execute = self._transaction, self._execute
         try:
             number, digest = transaction.audit_tail()
-            digest = hashlib.sha256(digest + record).digest()
-            self._execute("INSERT INTO audit VALUES (?, ?, ?)", (number + 1, record, digest))
+            number, digest = number + 1, hashlib.sha256(digest + record).digest()
+            execute("INSERT INTO audit VALUES (?, ?, ?, ?)", (number, record, digest, transaction.lu))
+            for key in about:
+                execute("INSERT OR IGNORE INTO audit_about VALUES (?, ?)", (key, number))
         except sqlite3.Error as error:
             self._fail(error)
-        transaction.audit_number, transaction.audit_digest = number + 1, digest
+        transaction.audit_number, transaction.audit_digest = number, digest
+        return number
+
+    def trim_audit(self, through: int) -> None:
+        """Take away the audit records up to a number, the newest excepted."""
+        self.check()
+        execute = self._execute
+        try:
+            text = "SELECT number, digest FROM audit WHERE number <= ? AND number < ? ORDER BY number DESC LIMIT 1"
+            last = execute(text, (through, self._transaction.audit_tail()[0])).fetchone()
+            if last is None:
+                return
+            execute("DELETE FROM audit_about WHERE number <= ?", (last[0],))
+            execute("DELETE FROM audit WHERE number <= ?", (last[0],))
+            execute("DELETE FROM audit_anchor")
+            execute("INSERT INTO audit_anchor VALUES (?, ?)", last)
+        except sqlite3.Error as error:
+            self._fail(error)
+
+    def set_record(self, kind: str, key: str, body: bytes, due: int | None = None) -> None:
+        """Keep a record, in place of one with the same kind and key."""
+        self.check()
+        try:
+            self._execute("INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?)", (kind, key, body, due))
+        except sqlite3.Error as error:
+            self._fail(error)
+
+    def remove_record(self, kind: str, key: str) -> bool:
+        """Forget a record; return whether there was one."""
+        self.check()
+        try:
+            return self._execute("DELETE FROM record WHERE kind = ? AND key = ?", (kind, key)).rowcount > 0
+        except sqlite3.Error as error:
+            self._fail(error)
+
+    def erase(self, resource_type: str, resource_id: str) -> int:
+        """Forget the bodies of all versions of a deleted resource; raises VersionConflict when it is not deleted."""
+        self.check()
+        newest = self.current(resource_type, resource_id)
+        if newest is None or not newest.deleted:
+            raise VersionConflict(f"{resource_type}/{resource_id} is not deleted. Delete it before it is erased.")
+        try:
+            number = self._pending.find(self._execute, (resource_type, "", ""))
+            text = "UPDATE version SET body = NULL WHERE type = ? AND id = ? AND body IS NOT NULL"
+            return self._execute(text, (number, resource_id)).rowcount
+        except sqlite3.Error as error:
+            self._fail(error)
 
     def check(self) -> None:
         """Raise the database error that the unit met, if any, whatever its work made of it."""

@@ -1,9 +1,11 @@
-"""Who acts. Until tokens are checked (design, access), a development header on loopback says so."""
+"""Who acts: what a checked token says, or in development mode a header on loopback."""
 
 from dataclasses import dataclass
 from typing import Literal
 
-Role = Literal["referrer", "recipient", "link-worker", "person", "operator", "platform", "tester"]
+from fhir_server.access.scopes import Scope
+
+Role = Literal["referrer", "recipient", "link-worker", "person", "operator", "auditor", "platform", "tester"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,12 +13,20 @@ class Principal:
     """A caller: the organisation it acts for, and in which roles.
 
     `organization` is a relative reference (`Organization/cbo-1`), "" when the caller stated none.
-    `agent` is for the audit trail only: a client or user name, never shown to others.
+    `agent` is for the audit trail only: a client or user name, never shown to others. Equal principals may see the same.
     """
 
     organization: str = ""
     roles: frozenset[Role] = frozenset()
     agent: str = "anonymous"
+    person: str = ""
+    """The `Patient/id` that a citizen is, or `RelatedPerson/id` of a representative; "" for all others."""
+    scopes: tuple[Scope, ...] | None = None
+    """What the token allows at most; None when no token bounds it (development, the server itself)."""
+    purpose: str = ""
+    """Why, as a code of https://terminology.hl7.org/ValueSet-v3-PurposeOfUse (`BTG` breaks the glass); "" is routine."""
+    reason: str = ""
+    """The words that go with `purpose`, for the audit trail."""
 
     @property
     def anonymous(self) -> bool:

@@ -9,8 +9,9 @@ from pathlib import Path
 from fhir_server.artifacts.catalog import Catalog
 from fhir_server.artifacts.source import Artifact, Fault, read_all
 from fhir_server.check.codes import check_canonicals, check_codes, check_terminology, load_terminology
-from fhir_server.check.definitions import check_definition, check_keys, check_mapping_schema
+from fhir_server.check.definitions import check_definition, check_keys, check_mappings
 from fhir_server.check.examples import check_examples, load_judge, read_examples
+from fhir_server.check.parameters import check_parameters
 from fhir_server.validation.pipeline import Validator
 
 __all__ = ["Finding", "run_check"]
@@ -28,7 +29,8 @@ def run_check(root: Path) -> list[Finding]:
     validator = Validator.load()
     findings = [finding for artifact in artifacts for finding in _check_artifact(artifact, validator, catalog)]
     findings += check_keys(artifacts)
-    findings += check_mapping_schema(root)
+    findings += check_parameters(artifacts)
+    findings += check_mappings(root)
     terminology, broken = load_terminology(catalog)
     findings += broken
     findings += check_terminology(artifacts, terminology)

@@ -11,6 +11,7 @@ from jsonschema.exceptions import SchemaError
 from fhir_server.artifacts.r4.table import ElementFacts, Table, table
 from fhir_server.artifacts.source import Artifact, Fault
 from fhir_server.fhirpath import FhirPathError, compile_expression
+from fhir_server.mapping.definition import faults_of, mapping_files
 from fhir_server.model.resource import Resource
 
 _HL7 = "http://hl7.org/fhir/StructureDefinition/"
@@ -43,8 +44,8 @@ def check_keys(artifacts: tuple[Artifact, ...]) -> Iterator[Fault]:
                     yield Fault(artifact.path, "constraint-key-twice", text)
 
 
-def check_mapping_schema(root: Path) -> Iterator[Fault]:
-    """Yield a fault when the schema of mapping definitions is no JSON Schema."""
+def check_mappings(root: Path) -> Iterator[Fault]:
+    """Yield what is wrong with the mapping definitions: against their schema, which is a JSON Schema itself."""
     path = root / _MAPPING_SCHEMA
     if not path.is_file():
         yield Fault(_MAPPING_SCHEMA, "mapping-schema", "The schema of mapping definitions is missing.")
@@ -53,6 +54,20 @@ def check_mapping_schema(root: Path) -> Iterator[Fault]:
         Draft202012Validator.check_schema(json.loads(path.read_bytes()))
     except (ValueError, SchemaError) as error:
         yield Fault(_MAPPING_SCHEMA, "mapping-schema", f"Not a JSON Schema: {str(error).splitlines()[0]}")
+        return
+    for mapping_id, file in mapping_files(root).items():
+        name = file.relative_to(root).as_posix()
+        try:
+            raw = json.loads(file.read_bytes())
+        except ValueError as error:
+            yield Fault(name, "mapping-broken", f"Not JSON: {error}")
+            continue
+        for text in faults_of(raw, root):
+            yield Fault(name, "mapping-broken", text)
+        if isinstance(raw, dict) and raw.get("id") != mapping_id:
+            yield Fault(
+                name, "mapping-broken", f"The id is {raw.get('id')!r}; the name of the file asks {mapping_id!r}."
+            )
 
 
 def _expression(path: str, name: str, text: str) -> Iterator[Fault]:

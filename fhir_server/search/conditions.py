@@ -1,16 +1,16 @@
 """One `name=value` of a search → a node: modifiers, OR lists, chains, `_has`, composites (R4 search.html)."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
-from fhir_server.search import filters, operands, targets, tokens
-from fhir_server.search.escaping import split, unescape
+from fhir_server.model.reference import ID_PATTERN
+from fhir_server.search import chains, filters, operands, targets, tokens, uris
+from fhir_server.search.beside import MEDIA_TYPES
+from fhir_server.search.escaping import split, stray_escape, unescape
 from fhir_server.search.fulltext import CONTENT, TEXT
 from fhir_server.search.parameters import ANY, SearchParameter
 from fhir_server.search.query import (
     EVERYTHING,
     NOTHING,
-    Chain,
     CompositeIs,
     Has,
     IdIs,
@@ -21,14 +21,10 @@ from fhir_server.search.query import (
     TextMode,
 )
 from fhir_server.search.refusals import (
-    NotOffered,
     bad_value,
-    listed,
-    nearest,
     not_supported,
     shown,
     too_much,
-    unknown_parameter,
     unsupported_modifier,
 )
 from fhir_server.search.request import Relation
@@ -37,7 +33,7 @@ from fhir_server.search.scope import Scope
 MODIFIERS = {
     "string": ("contains", "exact", "missing"),
     "token": ("above", "below", "in", "missing", "not", "not-in", "of-type", "text"),
-    "reference": ("identifier", "missing"),
+    "reference": ("below", "identifier", "missing"),
     "uri": ("above", "below", "contains", "missing"),
     "date": ("missing",),
     "number": ("missing",),
@@ -45,11 +41,8 @@ MODIFIERS = {
     "composite": ("missing",),
     "special": ("missing",),
 }
-"""Modifiers by type of parameter; a reference also takes each type that it can refer to."""
+"""Modifiers by type of parameter; a reference also takes each type that it can refer to, and only some take `below`."""
 
-_WITHOUT_INDEX = {
-    "_query": "this server has no named queries.",
-}
 _STRING_MODES = {"": TextMode.STARTS, "exact": TextMode.EXACT, "contains": TextMode.CONTAINS}
 _URI_MODES = {"": TextMode.EXACT, "below": TextMode.BELOW, "above": TextMode.ABOVE, "contains": TextMode.CONTAINS}
 _RELATIONS: dict[str, Relation] = {"in": "in", "not-in": "in", "below": "below", "above": "above"}
@@ -65,7 +58,7 @@ def condition(scope: Scope, resource_type: str, name: str, value: str, full_name
     if scope.depth > scope.limits.chain_depth:
         raise too_much(full_name, "too many links in its chain", str(scope.limits.chain_depth))
     if name.startswith("_has:"):
-        return _has(scope, resource_type, name, value, full_name)
+        return chains.has(scope, resource_type, name, value, full_name, condition)
     if name == "_filter":
         _check_length(scope, value, full_name)
         return filters.read(scope, resource_type, value, condition)
@@ -73,26 +66,16 @@ def condition(scope: Scope, resource_type: str, name: str, value: str, full_name
     code, _, modifier = first.partition(":")
     if code in (TEXT, CONTENT) and not dot:
         return _full_text(scope, code, modifier, value, full_name)
-    parameter = _parameter(scope, resource_type, code, full_name)
+    if code == "_query":
+        raise not_supported(full_name, "this server has no named queries. Use search parameters or _filter.")
+    parameter = chains.parameter_of(scope, resource_type, code, full_name)
     if dot:
-        return _chain(scope, parameter, modifier, rest, value, full_name)
+        return chains.chain(scope, parameter, modifier, rest, value, full_name, condition)
     if modifier == "missing":
         return _missing(parameter, value, full_name)
     if code == "_list":
-        return _in_list(value, full_name)
+        return _in_list(scope, modifier, value, full_name)
     return _alternatives(scope, parameter, modifier, value, full_name)
-
-
-def _parameter(scope: Scope, resource_type: str, code: str, full_name: str) -> SearchParameter:
-    if code in _WITHOUT_INDEX:
-        raise not_supported(full_name, _WITHOUT_INDEX[code])
-    known = scope.registry.of(resource_type)
-    if code == "_list":
-        return known["_id"]
-    found = known.get(code)
-    if found is None:
-        raise unknown_parameter(resource_type, code, full_name, known)
-    return found
 
 
 def _full_text(scope: Scope, code: str, modifier: str, value: str, full_name: str) -> Node:
@@ -110,86 +93,22 @@ def _missing(parameter: SearchParameter, value: str, full_name: str) -> Node:
     return Missing(parameter.code, value == "true")
 
 
-def _in_list(value: str, full_name: str) -> Node:
+def _in_list(scope: Scope, modifier: str, value: str, full_name: str) -> Node:
+    if modifier:
+        raise unsupported_modifier(full_name, modifier, ())
     if value.startswith("$"):
-        raise not_supported(full_name, "this server has no functional lists; name a List resource.")
-    identity = unescape(value).removeprefix("List/")
-    return Has("List", "item", IdIs((identity,)))
-
-
-def _chain(scope: Scope, parameter: SearchParameter, only: str, rest: str, value: str, full_name: str) -> Node:
-    if parameter.type != "reference":
-        raise NotOffered(
-            f"Search parameter {shown(full_name)} chains through {parameter.code!r}, which is a {parameter.type}; "
-            "only references can be chained.",
-            key="search-bad-chain",
+        raise not_supported(
+            full_name,
+            f"this server keeps no functional list {shown(value)}. Name a List resource: _list=[id], or ask for the lists "
+            "that you mean by their code: _has:List:item:code=[code].",
         )
-    possible = scope.registry.targets(parameter)
-    if only:
-        _check_target(scope, parameter, only, full_name)
-        possible = (only,)
-    elif ANY in parameter.targets:
-        raise NotOffered(
-            f"Search parameter {shown(full_name)} chains through {parameter.code!r}, which refers to any type. "
-            f"Name the type: {parameter.code}:Patient.{rest[:60]}.",
-            key="search-ambiguous-chain",
-        )
-    inner = replace(scope, depth=scope.depth + 1)
-    parts: list[Node] = []
-    refused: list[NotOffered] = []
-    for target in possible:
-        try:
-            parts.append(Chain(parameter.code, target, condition(inner, target, rest, value, full_name)))
-        except NotOffered as error:
-            refused.append(error)
-    if not parts:
-        raise _least_surprising(refused, parameter, full_name)
-    if rest == "identifier":  # a logical reference names its target by nothing else
-        parts += [targets.identified(parameter.code, full_name, part) for part in _values(scope, value, full_name)]
-    return parts[0] if len(parts) == 1 else Or(tuple(parts))
-
-
-def _least_surprising(refused: list[NotOffered], parameter: SearchParameter, full_name: str) -> NotOffered:
-    if len(refused) == 1:
-        return refused[0]
-    hints = " ".join(issue.diagnostics for error in refused[:1] for issue in error.issues)
-    return NotOffered(
-        f"Search parameter {shown(full_name)} fits none of the types that {parameter.code!r} refers to "
-        f"({listed(parameter.targets)}). {hints}",
-        key="search-bad-chain",
-    )
-
-
-def _check_target(scope: Scope, parameter: SearchParameter, only: str, full_name: str) -> None:
-    possible = scope.registry.targets(parameter)
-    if only not in possible:
-        raise unsupported_modifier(full_name, only, (*MODIFIERS["reference"], *parameter.targets))
-
-
-def _has(scope: Scope, resource_type: str, name: str, value: str, full_name: str) -> Node:
-    parts = name.split(":", 3)
-    if len(parts) != 4 or not all(parts):  # noqa: PLR2004  # _has, type, reference, condition
-        raise NotOffered(
-            f"Search parameter {shown(full_name)} is not complete. Write _has:Type:reference:parameter, for example "
-            "_has:Task:focus:status=requested.",
-            key="search-bad-has",
-        )
-    _, source, link, rest = parts
-    if source not in scope.registry.types:
-        raise NotOffered(
-            f"Search parameter {shown(full_name)}: {shown(source)} is not a resource type of R4."
-            f"{nearest(source, scope.registry.types)}",
-            key="search-bad-has",
-        )
-    parameter = _parameter(scope, source, link, full_name)
-    if parameter.type != "reference" or resource_type not in scope.registry.targets(parameter):
-        possible = [p.code for p in scope.registry.of(source).values() if resource_type in scope.registry.targets(p)]
-        raise NotOffered(
-            f"Search parameter {shown(full_name)}: {source}.{link} does not refer to {resource_type}. "
-            f"Parameters of {source} that do: {listed(possible)}.",
-            key="search-bad-has",
-        )
-    return Has(source, link, condition(replace(scope, depth=scope.depth + 1), source, rest, value, full_name))
+    identities = []
+    for part in _values(scope, value, full_name):
+        identity = targets.local(unescape(part), scope.own_base).removeprefix("List/")
+        if not ID_PATTERN.fullmatch(identity):
+            raise bad_value("search-bad-reference", full_name, part, "the id of a List resource")
+        identities.append(identity)
+    return Has("List", "item", IdIs(tuple(identities)))
 
 
 def _values(scope: Scope, value: str, full_name: str) -> list[str]:
@@ -198,6 +117,10 @@ def _values(scope: Scope, value: str, full_name: str) -> list[str]:
         raise too_much(full_name, f"{len(values)} values", f"{scope.limits.or_values} separated by commas")
     for part in values:
         _check_length(scope, part, full_name)
+        if "\\" in part and (wrong := stray_escape(part)):
+            raise bad_value(
+                "search-bad-escape", full_name, part, rf"\\ where {wrong} stands; only , | $ and \ are escaped"
+            )
     return values
 
 
@@ -223,15 +146,15 @@ Reader = Callable[[str], Node]
 def _reader(scope: Scope, parameter: SearchParameter, param: str, modifier: str, name: str) -> Reader:
     """Return what reads one value of an OR list."""
     kind = parameter.type
-    if kind == "reference" and modifier not in ("", "identifier"):
-        _check_target(scope, parameter, modifier, name)
+    if kind == "reference" and modifier in ("", *_modifiers(parameter)):
+        return targets.reader(scope, parameter, param, modifier, name)
+    if kind == "reference":
+        chains.check_target(scope, parameter, modifier, name)
     elif modifier and modifier not in _modifiers(parameter):
         raise unsupported_modifier(name, modifier, _modifiers(parameter))
     if kind == "token":
         return _token_reader(scope, parameter, param, modifier, name)
     if kind == "reference":
-        if modifier == "identifier":
-            return lambda text: targets.identified(param, name, text)
         return lambda text: targets.reference(scope.registry, parameter, param, name, text, scope.own_base, modifier)
     if kind == "composite":
         return lambda text: _composite(scope, parameter, name, text)
@@ -239,7 +162,9 @@ def _reader(scope: Scope, parameter: SearchParameter, param: str, modifier: str,
 
 
 def _modifiers(parameter: SearchParameter) -> tuple[str, ...]:
-    return ("missing", "not") if parameter.code == "_id" else MODIFIERS[parameter.type]
+    if parameter.code == "_id":
+        return ("missing", "not")
+    return targets.modifiers(parameter) if parameter.type == "reference" else MODIFIERS[parameter.type]
 
 
 def _operand_reader(scope: Scope, parameter: SearchParameter, param: str, modifier: str, name: str) -> Reader:
@@ -255,10 +180,12 @@ def _operand_reader(scope: Scope, parameter: SearchParameter, param: str, modifi
             return lambda text: operands.number(operand(text))
         case "quantity":
             return lambda text: operands.quantity(operand(text))
+        case "string" if parameter.has_family_name:
+            return lambda text: operands.family(operand(text), _STRING_MODES[modifier])
         case "string":
             return lambda text: operands.string(operand(text), _STRING_MODES[modifier])
         case "uri":
-            return lambda text: operands.uri(operand(text), _URI_MODES[modifier])
+            return lambda text: uris.uri(scope, parameter, operand(text), _URI_MODES[modifier])
         case _ if "Location.position" in parameter.element_types:
             return lambda text: operands.near(operand(text))
         case _:
@@ -270,6 +197,8 @@ def _token_reader(scope: Scope, parameter: SearchParameter, param: str, modifier
         return lambda text: tokens.text(param, text)
     if modifier == "of-type":
         return lambda text: tokens.of_type(param, name, text)
+    if modifier == "below" and MEDIA_TYPES in parameter.systems:
+        return lambda text: tokens.media_type_below(param, text)
     if relation := _RELATIONS.get(modifier):
         return lambda text: tokens.expanded(parameter, param, name, text, relation, scope.expand)
     return lambda text: tokens.token(parameter, param, name, text)

@@ -1,6 +1,7 @@
 """Parameters that shape the answer rather than select it (R4 search.html#return, #include, #sort, #total, #summary)."""
 
-from typing import Literal, TypeVar, get_args
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar, get_args
 
 from fhir_server.search.escaping import split
 from fhir_server.search.parameters import Registry
@@ -43,6 +44,10 @@ def sort(registry: Registry, resource_type: str, value: str) -> tuple[SortKey, .
     for part in value.split(","):
         code, descending = part.removeprefix("-"), part.startswith("-")
         if code not in known or known[code].type not in _SORTABLE:
+            if code == "_score":
+                raise not_supported(
+                    "_sort", "matches are not ranked by relevance (_score). Sort by a search parameter."
+                )
             sortable = [c for c, p in known.items() if p.type in _SORTABLE]
             raise NotOffered(
                 f"Search parameter '_sort' names {shown(code)}, by which {resource_type} cannot be sorted."
@@ -79,6 +84,18 @@ def summary(value: str) -> Summary:
     return _choice("_summary", value, allowed)
 
 
+def check_together(shape: Mapping[str, Any]) -> None:
+    """Raise Malformed for controls that R4 does not let stand together; `shape` are members of a SearchRequest."""
+    for name in ("includes", "revincludes"):
+        if shape.get("summary") == "text" and shape.get(name):
+            raise bad_value(
+                "search-bad-summary",
+                "_summary",
+                "text",
+                f"another summary: _summary=text does not go with _{name[:-1]}",
+            )
+
+
 def elements(registry: Registry, resource_type: str, value: str) -> tuple[str, ...]:
     """Read `_elements`: names of base elements, separated by commas."""
     names = []
@@ -102,8 +119,14 @@ def contained(name: str, value: str) -> None:
     _, colon, modifier = name.partition(":")
     if colon:
         raise unsupported_modifier(name, modifier, ())
+    if name == "_contained" and value not in ("false", "true", "both"):
+        raise bad_value("search-bad-contained", name, value, f"one of false, true, both.{nearest(value, ('false',))}")
     if name != "_contained" or value != "false":
-        raise not_supported(name, "contained resources are not searched on their own; only _contained=false is.")
+        raise not_supported(
+            name,
+            "contained resources are not found on their own, only _contained=false is offered. Search the resources that "
+            "contain them by a chain, which looks inside: Task?owner:Organization.name=…",
+        )
 
 
 def include(registry: Registry, resource_type: str, name: str, value: str) -> Include:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fhir_server.search import measures
+from fhir_server.search.beside import broader, media_type, version_starts, words
 from fhir_server.search.emit import Emit, Entries, Make, text_of
 from fhir_server.search.text import contact, normalise, phonetic
 from fhir_server.search.values import SimpleEntry, StringEntry, TokenEntry, UriEntry
@@ -16,6 +17,12 @@ from fhir_server.search.values import SimpleEntry, StringEntry, TokenEntry, UriE
 _new: Callable[..., SimpleEntry] = tuple.__new__
 
 
+BELOW = "below"
+"""As the type of a parameter: what the entries for `:below` of a media type are made from."""
+FAMILY = "family"
+"""As a datatype: the string that is the family name of a HumanName."""
+FRAGMENT = "fragment"
+"""As the type of a parameter: references to what is contained, as they are written."""
 PHONETIC = "phonetic"
 """The code of the parameters that compare names by sound."""
 PARTS = {
@@ -38,6 +45,30 @@ def _code(params: tuple[str, ...]) -> Emit:
         if type(value) is str:
             for param in params:
                 out.append(_new(TokenEntry, (param, None, value, "", "", "")))
+
+    return emit
+
+
+def _string_token(params: tuple[str, ...]) -> Emit:
+    """Convert a string that is compared as a token, which is without case (R4 search.html#token)."""
+
+    def emit(value: Any, out: Entries) -> None:
+        if type(value) is str:
+            for code in dict.fromkeys((value, value.casefold())):
+                for param in params:
+                    out.append(_new(TokenEntry, (param, None, code, "", "", "")))
+
+    return emit
+
+
+def _media_type(params: tuple[str, ...]) -> Emit:
+    """Convert a media type to what `:below` asks for: the type without its parameters."""
+    names = tuple(map(broader, params))
+
+    def emit(value: Any, out: Entries) -> None:
+        if type(value) is str:
+            for name in names:
+                out.append(TokenEntry(name, None, media_type(value)))
 
     return emit
 
@@ -153,6 +184,23 @@ def _string(params: tuple[str, ...]) -> Emit:
     return emit
 
 
+def _family(params: tuple[str, ...]) -> Emit:
+    """Convert a family name: as a string, and each later word as the start of another (R4 search.html#string)."""
+    whole = _string(params)
+    names = tuple(words(param) for param in params if param != PHONETIC)
+
+    def emit(value: Any, out: Entries) -> None:
+        whole(value, out)
+        if type(value) is str and not value.isalpha():
+            rest = normalise(value).partition(" ")[2]
+            while rest:
+                for name in names:
+                    out.append(_new(StringEntry, (name, rest, value)))
+                rest = rest.partition(" ")[2]
+
+    return emit
+
+
 def _uri(params: tuple[str, ...]) -> Emit:
     def emit(value: Any, out: Entries) -> None:
         if type(value) is str:
@@ -162,30 +210,39 @@ def _uri(params: tuple[str, ...]) -> Emit:
     return emit
 
 
+def _fragment(params: tuple[str, ...]) -> Emit:
+    def emit(value: Any, out: Entries) -> None:
+        if type(value) is dict and type(text := value.get("reference")) is str and text.startswith("#"):
+            out.extend((param, text) for param in params)
+
+    return emit
+
+
 def _canonical_uri(params: tuple[str, ...]) -> Emit:
     def emit(value: Any, out: Entries) -> None:
         if type(value) is str:
             for param in params:
                 out.append(_new(UriEntry, (param, value)))
-            url, bar, _ = value.partition("|")
+            url, bar, version = value.partition("|")
             if bar:  # found by the bare canonical as well
                 for param in params:
                     out.append(_new(UriEntry, (param, url)))
+                    out.extend(UriEntry(broader(param), start) for start in version_starts(url, version))
 
     return emit
 
 
 _MAKERS: dict[tuple[str, str], Make] = {
-    **{
-        ("token", kind): _code
-        for kind in ("code", "string", "id", "uri", "url", "canonical", "oid", "uuid", "markdown")
-    },
+    **{("token", kind): _code for kind in ("code", "id", "uri", "url", "canonical", "oid", "uuid", "markdown")},
+    ("token", "string"): _string_token,
+    (BELOW, "code"): _media_type,
     ("token", "boolean"): _boolean,
     ("token", "Coding"): _coding,
     ("token", "CodeableConcept"): _codeable_concept,
     ("token", "Identifier"): _identifier,
     ("token", "ContactPoint"): _contact_point,
     **{("string", kind): _string for kind in ("string", "markdown", "code", "uri", "url", "id")},
+    ("string", FAMILY): _family,
     **{("uri", kind): _uri for kind in ("uri", "url", "oid", "uuid")},
     ("uri", "canonical"): _canonical_uri,
     **{("date", kind): measures.date for kind in ("date", "dateTime", "instant")},
@@ -198,4 +255,5 @@ _MAKERS: dict[tuple[str, str], Make] = {
     ("quantity", "Range"): measures.quantity_range,
     ("quantity", "SampledData"): measures.sampled_data,
     ("special", "Location.position"): measures.position,
+    (FRAGMENT, "Reference"): _fragment,
 }

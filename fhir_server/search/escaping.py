@@ -3,6 +3,7 @@ r"""Splitting search values: `\,` `\|` `\$` and `\\` stand for themselves (R4 se
 import re
 
 _ESCAPED = re.compile(r"\\([,|$\\])")
+_STRAY = re.compile(r"^(?:[^\\]|\\[,|$\\])*+(\\.?)", re.DOTALL)
 
 
 def split(text: str, separator: str) -> list[str]:
@@ -22,6 +23,12 @@ def split(text: str, separator: str) -> list[str]:
         at += 1
     parts.append(text[start:])
     return parts
+
+
+def stray_escape(text: str) -> str:
+    """Return the first backslash that escapes nothing, with what follows it, "" when there is none."""
+    found = _STRAY.search(text)
+    return found[1] if found else ""
 
 
 def unescape(text: str) -> str:

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 from fhir_server.model.resource import Resource
 from fhir_server.search import fulltext
+from fhir_server.search.contained import Contained
+from fhir_server.search.convert import FRAGMENT
 from fhir_server.search.emit import each
 from fhir_server.search.expressions import FLAG, Path, Step
 from fhir_server.search.parameters import Registry, SearchParameter
@@ -41,6 +43,8 @@ class Extractor:
         self._own_base = own_base
         self._plans: dict[str, _Plan] = {}
         self._links: dict[tuple[str, str], Branches] = {}
+        self._fragments: dict[str, Branches] = {}
+        self._contained = Contained(self._own, self._references_within, self._takes)
 
     def extract(self, resource: Resource) -> tuple[Entry, ...]:
         """Return the entries of a resource without duplicates, in the order of its members.
@@ -52,25 +56,11 @@ class Extractor:
         if plan is None:
             plan = self._planned(kind)
         out: list[Entry] = []
-        members = plan.members.each
-        for name, value in resource.items():
-            if name in members:
-                if type(value) is list:
-                    emit = members[name]
-                    for item in value:
-                        emit(item, out)
-                else:
-                    members[name](value, out)
-        for name, emit in plan.members.whole.items():
-            if name in resource:
-                emit(resource[name], out)
-        for composite in plan.composites:
-            _pair(composite, resource, out)
-        for names, entry in plan.absent:
-            if names.isdisjoint(resource):
-                out.append(entry)
-        if members:  # none for what is no resource type
+        _read(plan, resource, out)
+        if plan.members.each:  # none for what is no resource type
             fulltext.emit(resource, out)
+            if "contained" in resource:
+                self._contained.emit(resource, out)
         return tuple(dict.fromkeys(out))
 
     def references(self, resource: Resource, param: str) -> list[Entry]:
@@ -90,12 +80,58 @@ class Extractor:
                 emit(resource[name], out)
         return out
 
+    def _own(self, resource: Resource) -> list[Entry]:
+        """Return the entries of a contained resource; it contains none itself."""
+        out: list[Entry] = []
+        _read(self._planned(resource["resourceType"]), resource, out)
+        return out
+
+    def _references_within(self, resource: Resource) -> list[tuple[str, str]]:
+        """Return `(param, "#id")` of the references of a resource to what is contained."""
+        kind = resource["resourceType"]
+        plan = self._fragments.get(kind)
+        if plan is None:
+            wanted = [
+                leaf
+                for parameter in self._registry.of(kind).values()
+                if parameter.type == "reference"
+                for leaf in leaves(FRAGMENT, parameter.paths, parameter.code, frozenset())
+            ]
+            plan = self._fragments[kind] = branches(wanted, self._own_base)
+        out: list[Any] = []
+        descend(tuple(plan.each.items()), tuple(plan.whole.items()))(resource, out)
+        return list(dict.fromkeys(out))
+
+    def _takes(self, resource_type: str, param: str, target: str) -> bool:
+        return target in self._registry.targets(self._registry.of(resource_type)[param])
+
     def _planned(self, kind: Any) -> _Plan:
         if type(kind) is not str:
             return _Plan(Branches({}, {}), (), ())
-        plan = _plan(self._registry.of(kind), self._own_base)
-        self._plans[kind] = plan
+        plan = self._plans.get(kind)
+        if plan is None:
+            plan = self._plans[kind] = _plan(self._registry.of(kind), self._own_base)
         return plan
+
+
+def _read(plan: _Plan, resource: Resource, out: list[Entry]) -> None:
+    members = plan.members.each
+    for name, value in resource.items():
+        if name in members:
+            if type(value) is list:
+                emit = members[name]
+                for item in value:
+                    emit(item, out)
+            else:
+                members[name](value, out)
+    for name, emit in plan.members.whole.items():
+        if name in resource:
+            emit(resource[name], out)
+    for composite in plan.composites:
+        _pair(composite, resource, out)
+    for names, entry in plan.absent:
+        if names.isdisjoint(resource):
+            out.append(entry)
 
 
 def _plan(parameters: Mapping[str, SearchParameter], own_base: str) -> _Plan:

@@ -1,7 +1,7 @@
 """`_filter`: a condition written as an expression (R4 search_filter.html).
 
 Taken: `and`, `or` (from left to right, neither binds tighter), `not(...)`, parentheses, paths with dots, and the operations
-`eq ne co sw gt lt ge le ap sa eb po pr in ni ss sb re`. Not taken: `ew`, and `[...]` in a path. Each comparison is handed on
+`eq ne co sw gt lt ge le ap sa eb po pr in ni ss sb re`. Not taken: `ew`, for which there is no index, and `[...]` in a path. Each comparison is handed on
 as the search parameter that says the same, so that it means the same.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from fhir_server.model.errors import Malformed
-from fhir_server.search.query import And, DateCompare, Node, Not, Or, Prefix
+from fhir_server.search.query import And, Chain, DateCompare, LastUpdated, Node, Not, Or, Prefix
 from fhir_server.search.refusals import NotOffered, listed, shown, unknown_parameter
 from fhir_server.search.scope import Scope
 
@@ -112,6 +112,12 @@ class _Filter:
         )
 
     def _comparison(self, path: str, operation: str, operand: tuple[str, str]) -> Node:
+        if "[" in path:
+            raise NotOffered(
+                f"Search parameter '_filter' does not select values with [...], as in {shown(path)}. Use a composite "
+                "parameter, which pairs values, or name each path by itself.",
+                key="search-bad-filter",
+            )
         kind = _kind_of(self._scope, self._type, path, path)
         if kind not in _FITS.get(operation, ()):
             fitting = [name for name, kinds in _FITS.items() if kind in kinds]
@@ -182,6 +188,13 @@ def _kind_of(scope: Scope, resource_type: str, path: str, whole: str) -> str:
 
 
 def _overlapping(node: Node, path: str) -> Node:
-    if not isinstance(node, DateCompare):
-        raise NotOffered(f"Search parameter '_filter' cannot use po on {shown(path)}.", key="search-bad-filter")
-    return replace(node, prefix=Prefix.AP)
+    """Return a condition on dates, at the end of chains too, with overlap in place of equality."""
+    match node:
+        case DateCompare() | LastUpdated():
+            return replace(node, prefix=Prefix.AP)
+        case Chain(part=part):
+            return replace(node, part=_overlapping(part, path))
+        case Or(parts):
+            return Or(tuple(_overlapping(part, path) for part in parts))
+        case _:
+            raise NotOffered(f"Search parameter '_filter' cannot use po on {shown(path)}.", key="search-bad-filter")

@@ -1,9 +1,9 @@
 """What `_include` and `_revinclude` add to a page (R4 search.html#include)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from fhir_server.search.parameters import Registry
-from fhir_server.search.query import Or, Query, RefersTo, SortKey, TextMode, UriIs
+from fhir_server.search.query import IdIs, Or, Query, RefersTo, SortKey, TextMode, UriIs
 from fhir_server.search.request import WILDCARD, Include
 from fhir_server.search.values import Entry, ReferenceEntry
 
@@ -37,6 +37,19 @@ def is_local(target: str) -> bool:
 def _is_rest_url(target: str, entries: Sequence[Entry]) -> bool:
     """An absolute URL of a resource elsewhere has a known type; a canonical has none."""
     return any(isinstance(entry, ReferenceEntry) and entry.target == target and entry.target_type for entry in entries)
+
+
+def id_queries(registry: Registry, targets: Iterable[str], limit: int) -> Iterator[Query]:
+    """Yield the queries that give the resources with these names (`Type/id`), in the order of the names, all of them."""
+    of_type: dict[str, list[str]] = {}
+    for target in sorted(targets):
+        kind, _, identity = target.partition("/")
+        of_type.setdefault(kind, []).append(identity)
+    for kind, ids in of_type.items():
+        if kind in registry.types:
+            for start in range(0, len(ids), limit):
+                part = tuple(ids[start : start + limit])
+                yield Query(kind, IdIs(part), BY_ID, len(part))
 
 
 def canonical_queries(registry: Registry, include: Include, urls: Sequence[str], limit: int) -> list[Query]:

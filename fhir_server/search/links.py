@@ -5,8 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 from fhir_server.model.reference import parse_reference
+from fhir_server.search.beside import broader, version_starts
 from fhir_server.search.emit import Emit, Entries
-from fhir_server.search.values import ReferenceEntry
+from fhir_server.search.values import ReferenceEntry, UriEntry
 
 _LOCAL = re.compile(r"([A-Z][A-Za-z]{1,63})/([A-Za-z0-9\-.]{1,64})").fullmatch
 _new: Callable[..., ReferenceEntry] = tuple.__new__
@@ -78,6 +79,8 @@ def canonical(param: str, own_base: str) -> Emit:
             if own_base and url.startswith(own_base + "/"):
                 url = url[len(own_base) + 1 :]
             out.append(ReferenceEntry(param, url, version))
+            if version:
+                out.extend(UriEntry(broader(param), start) for start in version_starts(url, version))
 
     return emit
 

@@ -6,21 +6,21 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
 from fhir_server.model.temporal import Interval, parse_temporal
-from fhir_server.search import fulltext
+from fhir_server.search import phrases
+from fhir_server.search.beside import words
 from fhir_server.search.escaping import split, unescape
 from fhir_server.search.query import (
     BaseQuantityCompare,
     DateCompare,
-    FullText,
     LastUpdated,
     Near,
     Node,
     NumberCompare,
+    Or,
     Prefix,
     QuantityCompare,
     StringIs,
     TextMode,
-    UriIs,
 )
 from fhir_server.search.refusals import bad_value
 from fhir_server.search.text import normalise, phonetic
@@ -33,6 +33,8 @@ _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(?P<exponent>[eE][+-]?\d{1,3})?")
 _METRES = {"km": 1_000.0, "m": 1.0, "[mi_us]": 1_609.347_218_694, "[mi_i]": 1_609.344, "[nmi_i]": 1_852.0}
 _POLE, _ANTIMERIDIAN = 90.0, 180.0
 
+BLANK_FOR_PLUS = "%2B instead of the + before the zone, which arrives as a blank otherwise; that is, "
+_ZONE_WITHOUT_PLUS = re.compile(r"T\S+ \d\d:\d\d$")
 DATE_EXPECTED = (
     "a date such as 2026, 2026-11, 2026-11-05 or 2026-11-05T10:30:00+01:00 (in a URL, + is written %2B), after an optional "
     "prefix eq, ne, gt, lt, ge, le, sa, eb or ap"
@@ -67,7 +69,8 @@ def _interval(operand: Operand) -> tuple[Prefix, Interval]:
     try:
         lo, hi = parse_temporal(rest)
     except ValueError:
-        raise bad_value("search-bad-date", operand.name, operand.text, DATE_EXPECTED) from None
+        plus = BLANK_FOR_PLUS if _ZONE_WITHOUT_PLUS.search(rest) else ""
+        raise bad_value("search-bad-date", operand.name, operand.text, plus + DATE_EXPECTED) from None
     if prefix is Prefix.AP:
         lo -= abs(operand.now_us - lo) // _APPROXIMATELY
         hi += abs(operand.now_us - hi) // _APPROXIMATELY
@@ -140,17 +143,17 @@ def string(operand: Operand, mode: TextMode) -> Node:
     return StringIs(operand.param, mode, normal) if normal else StringIs(operand.param, TextMode.EXACT, text)
 
 
-def uri(operand: Operand, mode: TextMode) -> Node:
-    """Read a URI."""
-    return UriIs(operand.param, mode, unescape(operand.text))
+def family(operand: Operand, mode: TextMode) -> Node:
+    """Read a string that is, or may be, a family name: each of its words is found by its start."""
+    whole = string(operand, mode)
+    if isinstance(whole, StringIs) and whole.mode is TextMode.STARTS:
+        return Or((whole, StringIs(words(operand.param), TextMode.STARTS, whole.value)))
+    return whole
 
 
 def full_text(name: str, param: str, text: str) -> Node:
-    """Read words and "quoted phrases", all of which must occur (see `search.fulltext`)."""
-    phrases = fulltext.phrases(unescape(text))
-    if not phrases:
-        raise bad_value("search-bad-text", name, text, 'words or "quoted phrases" with a letter or digit in them')
-    return FullText(param, phrases)
+    """Read words and "quoted phrases", with AND, OR, NOT and parentheses (see `search.phrases`)."""
+    return phrases.read(name, param, unescape(text))
 
 
 def near(operand: Operand) -> Node:

@@ -13,8 +13,8 @@ from fhir_server.search.expressions import Path, UnsupportedExpression, compile_
 from fhir_server.search.structures import Structures
 
 URL_BASE = "http://hl7.org/fhir/SearchParameter/"
-_EXTRACTION = 2
-"""Counted up by a release that indexes the same parameters otherwise (2: full text, units)."""
+_EXTRACTION = 3
+"""Counted up by a release that indexes the same parameters otherwise (2: full text, units; 3: what `beside` names)."""
 ANY = "*"
 """As a target: every resource type."""
 
@@ -62,6 +62,13 @@ class SearchParameter(NamedTuple):
         """Code systems that the elements imply: stored without a system, asked for with one or without."""
         return frozenset(path.system for path in self.paths if path.system)
 
+    @property
+    def has_family_name(self) -> bool:
+        """Whether a family name is among what is compared word by word; `phonetic` compares the first word only."""
+        return self.code != "phonetic" and any(
+            path.type == "HumanName" or (path.steps and path.steps[-1].key == "family") for path in self.paths
+        )
+
 
 class Registry:
     """Every parameter by resource type and code. Types are compiled when they are first asked for.
@@ -74,7 +81,8 @@ class Registry:
         self._types = tuple(name for name in self._rows if name != "Resource")
         self._structures = structures
         self._compiled: dict[str, Mapping[str, SearchParameter]] = {}
-        for artifact in extra:
+        self._with: dict[str, tuple[str, ...]] = {}
+        for artifact in sorted(extra, key=lambda one: one["type"] == "composite"):  # after what they are composed of
             self._add(artifact)
 
     @classmethod
@@ -104,6 +112,15 @@ class Registry:
             compiled = MappingProxyType({code: self._compile(resource_type, row) for code, row in rows.items()})
             self._compiled[resource_type] = compiled
         return compiled
+
+    def types_with(self, code: str) -> tuple[str, ...]:
+        """Return the resource types that have a parameter with this code."""
+        found = self._with.get(code)
+        if found is None:
+            found = tuple(name for name in self._types if code in self.of(name))
+            if found:  # what nobody has is not kept: clients can ask anything
+                self._with[code] = found
+        return found
 
     def digest(self) -> str:
         """Return a text that is another when any parameter is, or how values are read: an index made otherwise is out of date."""

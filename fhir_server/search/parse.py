@@ -33,15 +33,14 @@ def parse_search(
     `strict` is false: then its name is in `ignored` and it is left out of `used`. Bounds of `limits` always hold.
     """
     _check(registry, resource_type, params, limits)
-    now = SystemClock().now_ms() * 1_000 if now_us is None else now_us
-    scope = Scope(registry, limits, own_base, now, expand, Budget(limits.conditions))
+    scope = Scope(registry, limits, own_base, _present(now_us), expand, Budget(limits.conditions))
     where: list[Node] = []
     shape: dict[str, Any] = {}
     used: list[tuple[str, str]] = []
     ignored: list[str] = []
     for name, value in params:
         try:
-            if not value:
+            if not value.strip(","):
                 ignored.append(name)
             elif name.partition(":")[0] in controls.CONTROLS:
                 _control(scope, resource_type, name, value, shape)
@@ -53,8 +52,13 @@ def parse_search(
             if strict:
                 raise
             ignored.append(name)
-    shown = tuple(pair for pair in used if pair[0] != "_cursor")
-    return SearchRequest(resource_type, _all(where), used=shown, ignored=tuple(dict.fromkeys(ignored)), **shape)
+    controls.check_together(shape)
+    ran = tuple(pair for pair in used if pair[0] != "_cursor")
+    return SearchRequest(resource_type, _all(where), used=ran, ignored=tuple(dict.fromkeys(ignored)), **shape)
+
+
+def _present(now_us: int | None) -> int:
+    return SystemClock().now_ms() * 1_000 if now_us is None else now_us
 
 
 def _check(registry: Registry, resource_type: str, params: Sequence[tuple[str, str]], limits: SearchLimits) -> None:
@@ -73,7 +77,7 @@ def _all(where: list[Node]) -> Node:
 
 
 _ONCE = {
-    "_sort": "sort", "_count": "count", "_total": "total", "_summary": "summary", "_elements": "elements", "_cursor": "cursor",
+    "_count": "count", "_total": "total", "_summary": "summary", "_elements": "elements", "_cursor": "cursor",
 }  # fmt: skip
 
 
@@ -85,7 +89,7 @@ def _control(scope: Scope, kind: str, name: str, value: str, shape: dict[str, An
         raise bad_value("search-repeated-parameter", name, value, "this parameter at most once")
     match name:
         case "_sort":
-            shape["sort"] = controls.sort(registry, kind, value)
+            shape["sort"] = tuple(dict.fromkeys((*shape.get("sort", ()), *controls.sort(registry, kind, value))))
         case "_count":
             shape["count"] = controls.count(value, scope.limits)
         case "_total":

@@ -1,5 +1,6 @@
 """Values of token parameters → nodes (R4 search.html#token)."""
 
+from fhir_server.search.beside import broader, media_type
 from fhir_server.search.escaping import split, unescape
 from fhir_server.search.parameters import SearchParameter
 from fhir_server.search.query import NOTHING, Node, OfType, Or, TokenIs, TokenText
@@ -36,13 +37,25 @@ def token_is(parameter: SearchParameter, param: str, name: str, system: str | No
     if types and types <= _BOOLEANS and code not in ("true", "false", None):
         raise bad_value("search-bad-boolean", name, code or "", "true or false")
     if types == {"ContactPoint"} and code is not None:
-        code = contact(code)
+        code = contact(_with_plus(code))
+    if types == {"string"} and code is not None:  # R4: a token on a string is compared without case
+        code = code.casefold()
     implied = parameter.systems | ({SPECIAL_VALUES} if types & _BOOLEANS else set())
     if system is None or system not in implied:
         return TokenIs(param, system, code)
     if types <= _WITHOUT_SYSTEM:
         return TokenIs(param, None, code)
     return Or((TokenIs(param, system, code), TokenIs(param, "", code)))
+
+
+def _with_plus(number: str) -> str:
+    """Restore the + of an international number, which a URL that does not write it %2B turns into a blank."""
+    return f"+{number[1:]}" if number[:1] == " " and "1" <= number[1:2] <= "9" else number
+
+
+def media_type_below(param: str, value: str) -> Node:
+    """Read `:below` on a media type: it, whatever its parameters are (R4 search.html#mimetype)."""
+    return TokenIs(broader(param), None, media_type(unescape(value)))
 
 
 def text(param: str, value: str) -> Node:

@@ -6,7 +6,8 @@ Each member is visited once however many parameters read it; what lies beside th
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from fhir_server.search.convert import PARTS, PHONETIC, converter
+from fhir_server.search.beside import MEDIA_TYPES
+from fhir_server.search.convert import BELOW, FAMILY, PARTS, PHONETIC, converter
 from fhir_server.search.emit import Emit, Entries, each
 from fhir_server.search.expressions import At, Equals, Path, RefersToType, Step
 from fhir_server.search.links import canonical, inline, reference
@@ -34,10 +35,18 @@ def leaves(
         parts = PARTS.get(path.type, ()) if kind == "string" else ()
         if parts:
             read = [part for part in parts if param != PHONETIC or part not in ("prefix", "suffix")]
-            found += [((*path.steps, Step(part)), Leaf(kind, "string", param, kept)) for part in read]
+            found += [((*path.steps, Step(part)), Leaf(kind, _datatype(part), param, kept)) for part in read]
         else:
-            found.append((path.steps, Leaf(kind, path.type, param, kept)))
+            datatype = _datatype(path.steps[-1].key) if kind == path.type == "string" and path.steps else path.type
+            found.append((path.steps, Leaf(kind, datatype, param, kept)))
+            if kind == "token" and path.system == MEDIA_TYPES:
+                found.append((path.steps, Leaf(BELOW, path.type, param, kept)))
     return found
+
+
+def _datatype(member: str) -> str:
+    """Tell a family name from other strings; R4 has no other member of that name."""
+    return FAMILY if member == "family" else "string"
 
 
 class Branches(NamedTuple):

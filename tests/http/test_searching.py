@@ -19,7 +19,8 @@ def test_paging_neither_skips_nor_repeats_while_others_write(fresh_server: Any) 
     with httpx.Client(base_url=base, timeout=30) as client:
         body = {"resourceType": "Basic", "code": {"text": "kept"}}
         for number in range(60):
-            assert client.put(f"/Basic/k{number:02}", json=body | {"id": f"k{number:02}"}).status_code == 201
+            when = {"created": f"2026-01-{1 + number % 9:02}"} if number % 3 else {}
+            assert client.put(f"/Basic/k{number:02}", json=body | {"id": f"k{number:02}"} | when).status_code == 201
         stop = threading.Event()
 
         def write() -> None:
@@ -36,7 +37,14 @@ def test_paging_neither_skips_nor_repeats_while_others_write(fresh_server: Any) 
         for writer in writers:
             writer.start()
         try:
-            for sort in ("", "&_sort=_lastUpdated", "&_sort=_id", "&_sort=-_id", "&_sort=code"):
+            for sort in (
+                "",
+                "&_sort=_lastUpdated",
+                "&_sort=_id",
+                "&_sort=-_id",
+                "&_sort=code",
+                "&_sort=-created,author,-_id",
+            ):
                 seen: list[str] = []
                 url: str | None = f"/Basic?_content=kept&_count=7{sort}"
                 while url:

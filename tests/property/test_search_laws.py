@@ -43,6 +43,7 @@ MEMBERS = (
     "identifier", "type", "reference", "subject", "for", "owner", "start", "end", "effectivePeriod", "effectiveDateTime",
     "valueQuantity", "component", "prediction", "probabilityRange", "low", "high", "position", "latitude", "longitude", "url",
     "entry", "resource", "characteristic", "valueCodeableConcept", "repeat", "event", "effectiveTiming", "deceasedBoolean",
+    "contained", "instantiatesCanonical", "profile",
 )  # fmt: skip
 
 json_values = st.recursive(
@@ -52,7 +53,24 @@ json_values = st.recursive(
         st.integers(),
         st.decimals(),
         st.text(max_size=12),
-        st.sampled_from(("Patient/1", "2026", "2026-02-30", "http://x|1", "#a", "urn:x", "Task", "|", "a,b")),
+        st.sampled_from(
+            (
+                "Patient/1",
+                "2026",
+                "2026-02-30",
+                "http://x|1",
+                "#a",
+                "#b",
+                "a",
+                "b",
+                "urn:x",
+                "Task",
+                "Patient",
+                "|",
+                "a,b",
+                "Van Den B",
+            )
+        ),
     ),
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(MEMBERS), inner, max_size=6)),
     max_leaves=25,
@@ -101,7 +119,9 @@ def test_extraction_takes_anything_and_gives_clean_entries_once(resource: dict[s
     assert len(set(entries)) == len(entries)
     known = REGISTRY.of(resource["resourceType"])
     for entry in entries:
-        assert entry.param in known or isinstance(entry, TextEntry)
+        code, beside, _ = entry.param.replace("#", ":").partition(":")
+        assert code in known or isinstance(entry, TextEntry)
+        assert not beside or entry.param not in known
         match entry:
             case TokenEntry():
                 assert all(isinstance(value, str) for value in (entry.system or "", *entry[2:]))
@@ -122,7 +142,9 @@ def _queries() -> st.SearchStrategy[tuple[str, str, str]]:
         codes = sorted(REGISTRY.of(kind))
         names = st.builds(
             lambda code, modifier: code + modifier,
-            st.sampled_from([*codes, "_list", "_sort", "_count", "_has:Task:focus:status", "nope", "_include"]),
+            st.sampled_from(
+                [*codes, "_list", "_sort", "_count", "_has:Task:focus:status", "nope", "_include", "_text", "_filter"]
+            ),
             st.sampled_from(
                 ["", "", "", ":missing", ":not", ":exact", ":text", ":identifier", ".name", ":Patient.name", ":x"]
             ),
@@ -130,7 +152,20 @@ def _queries() -> st.SearchStrategy[tuple[str, str, str]]:
         values = st.one_of(
             st.text(min_size=1, max_size=20),
             st.sampled_from(
-                ("true", "2026", "ge2026-01", "5.4", "gt5||kg", "a|b", "a$b", "50|4|1", "Patient/1", "a,b")
+                (
+                    "true",
+                    "2026",
+                    "ge2026-01",
+                    "5.4",
+                    "gt5||kg",
+                    "a|b",
+                    "a$b",
+                    "50|4|1",
+                    "Patient/1",
+                    "a,b",
+                    "a OR (b NOT c)",
+                    "name pr true",
+                )
             ),
         )
         return st.tuples(st.just(kind), names, values)
@@ -155,6 +190,30 @@ def test_any_query_is_answered_or_refused_and_not_is_the_opposite(
     entries = EXTRACTOR.extract({**resource, "resourceType": kind})
     found = matches(where, kind, "x", 0, entries, Alone())
     assert matches(Not(where), kind, "x", 0, entries, Alone()) is not found
+
+
+contained_people = st.fixed_dictionaries(
+    {"family": st.sampled_from(("van den Berg", "Peeters")), "gender": st.sampled_from(("male", "female", None))}
+)
+
+
+@given(
+    st.lists(contained_people, min_size=1, max_size=1),
+    st.sampled_from(
+        ("family=berg", "family:exact=Peeters", "gender:not=male", "gender:missing=true", "gender=male,female")
+    ),
+)
+def test_a_chain_finds_a_person_inside_as_it_finds_the_person_outside(people: list[dict[str, Any]], asked: str) -> None:
+    """Whether the patient is contained or stored, the same chain holds."""
+    person = people[0]
+    patient = {"resourceType": "Patient", "id": "p", "name": [{"family": person["family"]}]}
+    patient |= {"gender": person["gender"]} if person["gender"] else {}
+    name, _, value = asked.partition("=")
+    where = parse_search(REGISTRY, "ServiceRequest", [(f"patient.{name}", value)], strict=True).where
+    itself = parse_search(REGISTRY, "Patient", [(name, value)], strict=True).where
+    body = {"resourceType": "ServiceRequest", "subject": {"reference": "#p"}, "contained": [patient]}
+    holds = matches(itself, "Patient", "p", 0, EXTRACTOR.extract(patient), Alone())
+    assert matches(where, "ServiceRequest", "s", 0, EXTRACTOR.extract(body), Alone()) is holds
 
 
 @given(st.text(min_size=1, max_size=15), st.sampled_from(("family", "given")))

@@ -14,7 +14,7 @@ from fhir_server.model.temporal import parse_temporal
 from fhir_server.search.extract import Extractor
 from fhir_server.search.parameters import Registry
 from fhir_server.search.parse import parse_search
-from fhir_server.search.request import SearchRequest
+from fhir_server.search.request import Relation, SearchRequest
 from fhir_server.search.values import Entry
 
 HERE = Path(__file__).parent
@@ -48,6 +48,8 @@ class Table(NamedTuple):
     own_base: str
     resources: tuple[dict[str, Any], ...]
     rows: tuple[Row, ...]
+    codes: dict[str, list[list[str]]]
+    """What terminology answers: relation and text, such as `in http://vs`, to system and code."""
 
     @property
     def cases(self) -> int:
@@ -60,7 +62,12 @@ class Table(NamedTuple):
     def request(self, registry: Registry, row: Row) -> SearchRequest:
         kind, _, text = row.query.partition("?")
         params = parse_qsl(text, keep_blank_values=True, strict_parsing=True, separator="&")
-        return parse_search(registry, kind, params, strict=True, own_base=self.own_base, now_us=self.now_us)
+        return parse_search(
+            registry, kind, params, strict=True, own_base=self.own_base, expand=self.expand, now_us=self.now_us
+        )
+
+    def expand(self, relation: Relation, text: str) -> list[tuple[str, str]]:
+        return [(system, code) for system, code in self.codes[f"{relation} {text}"]]
 
     def stored(self, registry: Registry) -> tuple[Stored, ...]:
         extractor = Extractor(registry, self.own_base)
@@ -79,7 +86,7 @@ def load(path: Path) -> Table:
     raw = json.loads(path.read_text())
     rows = tuple(Row(row["query"], frozenset(row["matches"]), row["rule"]) for row in raw["rows"])
     now = parse_temporal(raw.get("now", DEFAULT_NOW)).lo
-    return Table(path.stem, now, raw.get("own_base", ""), tuple(raw["resources"]), rows)
+    return Table(path.stem, now, raw.get("own_base", ""), tuple(raw["resources"]), rows, raw.get("codes", {}))
 
 
 def tables() -> Iterator[Table]:

@@ -68,10 +68,14 @@ def parse(
             "ServiceRequest?instantiates-canonical=http://x/PlanDefinition/1|2",
             q.RefersTo("instantiates-canonical", "http://x/PlanDefinition/1", "2"),
         ),
-        ("Patient?name=Ña", q.StringIs("name", TextMode.STARTS, "na")),
+        ("Organization?name=Ña", q.StringIs("name", TextMode.STARTS, "na")),
+        (
+            "Patient?name=Ña",
+            q.Or((q.StringIs("name", TextMode.STARTS, "na"), q.StringIs("name:word", TextMode.STARTS, "na"))),
+        ),
         ("Patient?name:exact=Ña", q.StringIs("name", TextMode.EXACT, "Ña")),
         (r"Patient?name:contains=a\,b", q.StringIs("name", TextMode.CONTAINS, "a b")),
-        (r"Patient?name:exact=a\,b\|c\$d\\e\f", q.StringIs("name", TextMode.EXACT, r"a,b|c$d\e\f")),
+        (r"Patient?name:exact=a\,b\|c\$d\\e", q.StringIs("name", TextMode.EXACT, r"a,b|c$d\e")),
         ("Patient?phonetic=Claes", q.StringIs("phonetic", TextMode.STARTS, "242")),
         ("ValueSet?url:below=http://a", q.UriIs("url", TextMode.BELOW, "http://a")),
         ("Task?_id=a,b", q.IdIs(("a", "b"))),
@@ -84,12 +88,21 @@ def parse(
         ("Location?near=1|2|3|m", q.Near("near", 1.0, 2.0, 3.0)),
         ("Location?near=1|2|3", q.Near("near", 1.0, 2.0, 3000.0)),
         ("Location?near=-1.5|+2", q.Near("near", -1.5, 2.0, 50_000.0)),
-        ("Task?owner:Organization.name=x", q.Chain("owner", "Organization", q.StringIs("name", TextMode.STARTS, "x"))),
+        (
+            "Task?owner:Organization.name=x",
+            q.Or(
+                (
+                    q.Chain("owner", "Organization", q.StringIs("name", TextMode.STARTS, "x")),
+                    q.StringIs("owner#Organization.name", TextMode.STARTS, "x"),
+                )
+            ),
+        ),
         (
             "Task?patient.identifier=s|v",
             q.Or(
                 (
                     q.Chain("patient", "Patient", q.TokenIs("identifier", "s", "v")),
+                    q.TokenIs("patient#Patient.identifier", "s", "v"),
                     q.RefersToIdentifier("patient", "s", "v"),
                 )
             ),
@@ -127,13 +140,23 @@ def test_a_query_becomes_this_tree(query: str, node: q.Node) -> None:
         ),
         (
             'owner:Organization.name eq "a, b"',
-            q.Chain("owner", "Organization", q.StringIs("name", TextMode.EXACT, "a, b")),
+            q.Or(
+                (
+                    q.Chain("owner", "Organization", q.StringIs("name", TextMode.EXACT, "a, b")),
+                    q.StringIs("owner#Organization.name", TextMode.EXACT, "a, b"),
+                )
+            ),
         ),
         (
             'owner:Organization.name co "A"',
-            q.Chain("owner", "Organization", q.StringIs("name", TextMode.CONTAINS, "a")),
+            q.Or(
+                (
+                    q.Chain("owner", "Organization", q.StringIs("name", TextMode.CONTAINS, "a")),
+                    q.StringIs("owner#Organization.name", TextMode.CONTAINS, "a"),
+                )
+            ),
         ),
-        ("owner:Organization.name sw A", q.Chain("owner", "Organization", q.StringIs("name", TextMode.STARTS, "a"))),
+        ("owner:Organization._id eq A", q.Chain("owner", "Organization", q.IdIs(("A",)))),
         (
             "status eq a or status eq b and intent eq c",
             q.And(
@@ -213,7 +236,15 @@ REFUSED = [
     ("Task?status:exact=x", "search-unsupported-modifier", ["'status:exact'", "of-type"]),
     ("Task?modified:exact=x", "search-unsupported-modifier", ["missing"]),
     ("Task?owner:Patint=x", "search-unsupported-modifier", ["Did you mean 'Patient'?"]),
-    ("Task?owner:below=x", "search-unsupported-modifier", ["':below'"]),
+    ("Task?owner:below=x", "search-unsupported-modifier", ["'owner:below'", "hierarchy"]),
+    (r"Task?code=a\b", "search-bad-escape", ["'code'", "only , | $"]),
+    ("Task?_list=a b", "search-bad-reference", ["'_list'", "List"]),
+    ("Task?_sort=_score", "search-not-supported", ["'_sort'", "relevance"]),
+    ("Task?_summary=text&_include=Task:owner", "search-bad-summary", ["'_summary'", "_include"]),
+    ("Task?_text=(a OR b", "search-bad-text", ["parentheses"]),
+    ("Task?_text=a AND", "search-bad-text", ["AND, OR, NOT"]),
+    ("Task?_text=" + "NOT " * 30 + "a", "search-bad-text", ["at most 20"]),
+    ("Task?_filter=code[system eq x] eq a", "search-bad-filter", ["[...]", "composite"]),
     ("Task?_id:text=x", "search-unsupported-modifier", ["not"]),
     ("Task?code:in=http://vs", "search-not-supported", ["'code:in'", "terminology"]),
     ("Task?_text=...", "search-bad-text", ["'_text'", "quoted phrases"]),
@@ -268,7 +299,8 @@ REFUSED = [
     ("Location?near=x|0", "search-bad-near", []),
     ("Task?status.name=x", "search-bad-chain", ["'status'", "only references"]),
     ("Task?owner.xyz=1", "search-bad-chain", ["Organization", "xyz"]),
-    ("Task?focus.status=x", "search-ambiguous-chain", ["focus:Patient.status"]),
+    ("Task?focus.status=x", "search-ambiguous-chain", ["types have a parameter 'status'", "focus:Account.status"]),
+    ("Task?focus.nope=x", "search-ambiguous-chain", ["no type has a parameter 'nope'"]),
     ("Task?_has:Tsk:focus:owner=1", "search-bad-has", ["Did you mean 'Task'?"]),
     ("Task?_has:Patient:name:x=1", "search-bad-has", ["Patient.name"]),
     ("Task?_has:Task:owner=1", "search-bad-has", ["_has:Type:reference:parameter"]),
@@ -352,4 +384,4 @@ def test_a_parameter_without_a_value_asks_nothing() -> None:
 )
 def test_hostile_text_is_just_text(value: str) -> None:
     assert parse_search(REGISTRY, "Task", [("status", value)], strict=True).where == q.TokenIs("status", None, value)
-    assert isinstance(parse_search(REGISTRY, "Patient", [("name", value)], strict=True).where, q.StringIs)
+    assert isinstance(parse_search(REGISTRY, "Organization", [("name", value)], strict=True).where, q.StringIs)

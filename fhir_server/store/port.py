@@ -21,6 +21,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from fhir_server.search.query import Query
 from fhir_server.search.values import Entry
+from fhir_server.store.concepts import ConceptLoader, ConceptReader
 
 T = TypeVar("T")
 
@@ -114,7 +115,7 @@ class HistoryScope(NamedTuple):
     id: str | None = None
 
 
-class Snapshot(Protocol):
+class Snapshot(ConceptReader, Protocol):
     """A view of one committed state; inside a unit of work, of that state plus the unit's own changes."""
 
     def current(self, resource_type: str, resource_id: str) -> Version | None:
@@ -261,7 +262,7 @@ class UnitOfWork(Snapshot, Protocol):
         ...
 
 
-class Store(Protocol):
+class Store(ConceptLoader, Protocol):
     """A store of resources. Safe to use from several threads; one instance per process."""
 
     def read(self, work: Callable[[Snapshot], T], *, once: bool = False) -> T:

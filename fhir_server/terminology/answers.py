@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
+from fhir_server.terminology import spans
 from fhir_server.terminology.concepts import Concept, fold, line_has
+from fhir_server.terminology.large_listing import LargeListing, LargePage
 from fhir_server.terminology.membership import Member
+from fhir_server.terminology.releases.numbered import words_of
 
 Subsumption: TypeAlias = Literal["equivalent", "subsumes", "subsumed-by", "not-subsumed"]
 
@@ -67,8 +70,10 @@ class Selection(NamedTuple):
     selectable_only: bool = False
     without_systems: frozenset[str] = frozenset()
 
-    def of(self, listing: "Listing") -> Sequence[Member]:
-        """Return the codes that are wanted."""
+    def of(self, listing: "Listing | LargeListing") -> Sequence[Member]:
+        """Return the codes that are wanted; of a large listing those with a word that starts with each word."""
+        if isinstance(listing, LargeListing):
+            return self._of_large(listing)
         found: Sequence[Member] = listing.members
         words = fold(self.filter).split()
         if words:
@@ -76,6 +81,16 @@ class Selection(NamedTuple):
         if self.active_only or self.selectable_only or self.without_systems:
             found = [one for one in found if self._passes(one)]
         return found
+
+    def _of_large(self, listing: LargeListing) -> LargePage:
+        system, within = listing.system, listing.within
+        if self.active_only:
+            within = spans.difference(within, system.inactive)
+        if self.selectable_only:
+            within = spans.difference(within, system.abstract)
+        if system.url in self.without_systems:
+            within = spans.EMPTY
+        return LargePage(system, within, words_of(self.filter))
 
     def _passes(self, member: Member) -> bool:
         concept = member.concept
@@ -94,6 +109,10 @@ class Listing:
     def __init__(self, members: Sequence[Member]) -> None:
         self.members = members
         self._folded: list[str] | None = None
+
+    def with_code(self, code: str) -> list[Member]:
+        """Return the members with a code, of whatever system."""
+        return [member for member in self.members if member.concept.code == code]
 
     def having(self, words: Sequence[str]) -> list[Member]:
         """Return the codes that have one text with all of these folded words."""

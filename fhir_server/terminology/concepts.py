@@ -125,6 +125,10 @@ class CodeSystemIndex:
         """Return every code below, without the code itself."""
         return self._closure(code, self.children)
 
+    def is_below(self, code: str, above: str) -> bool:
+        """Tell whether `above` is somewhere above the code."""
+        return above in self.ancestors(code)
+
     def ancestors(self, code: str) -> frozenset[str]:
         """Return every code above, without the code itself."""
         return self._closure(code, lambda below: self._concepts[below].parents if below in self._concepts else ())

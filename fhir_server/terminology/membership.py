@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator, Sized
 from typing import Any, NamedTuple, TypeVar
 
 from fhir_server.model.errors import NotSupported, TooCostly
+from fhir_server.terminology import spans
 from fhir_server.terminology.concepts import CodeSystemIndex, Concept
+from fhir_server.terminology.large import CodeSystem, LargeSystem
 from fhir_server.terminology.source import Shelf
 from fhir_server.terminology.value_sets import Component, Filter, ValueSetIndex
 
@@ -30,7 +32,7 @@ class Membership:
 
     __slots__ = ("_systems", "_value_sets")
 
-    def __init__(self, systems: Shelf[CodeSystemIndex], value_sets: Shelf[ValueSetIndex]) -> None:
+    def __init__(self, systems: Shelf[CodeSystem], value_sets: Shelf[ValueSetIndex]) -> None:
         self._systems = systems
         self._value_sets = value_sets
 
@@ -46,9 +48,7 @@ class Membership:
 class _Question:
     """One code asked of a value set and those it is made of; each is asked once, however often it is referred to."""
 
-    def __init__(
-        self, systems: Shelf[CodeSystemIndex], value_sets: Shelf[ValueSetIndex], system: str, code: str
-    ) -> None:
+    def __init__(self, systems: Shelf[CodeSystem], value_sets: Shelf[ValueSetIndex], system: str, code: str) -> None:
         self._systems, self._value_sets = systems, value_sets
         self._system, self._code = system, code
         self._answers: dict[str, bool | None] = {}
@@ -95,7 +95,7 @@ class _Question:
 class _Listing:
     """The codes of a value set and of those it is made of; each is listed once, however often it is referred to."""
 
-    def __init__(self, systems: Shelf[CodeSystemIndex], value_sets: Shelf[ValueSetIndex]) -> None:
+    def __init__(self, systems: Shelf[CodeSystem], value_sets: Shelf[ValueSetIndex]) -> None:
         self._systems, self._value_sets = systems, value_sets
         self._known: dict[str, list[Member]] = {}
         self._left = _MOST
@@ -141,8 +141,12 @@ class _Listing:
         known = self._systems.get(component.system)
         system = component.system.partition("|")[0]
         if component.concepts is not None:
-            for concept in self._spend(component.concepts).values():
-                found = known.get(concept.code) if known else None
+            listed = self._spend(component.concepts)
+            at_hand = (
+                known.get_all(list(listed)).get if isinstance(known, LargeSystem) else known.get if known else None
+            )
+            for concept in listed.values():
+                found = at_hand(concept.code) if at_hand else None
                 yield Member(system, _overlaid(found, concept))
             return
         if known is None or not known.complete:
@@ -150,10 +154,27 @@ class _Listing:
                 f"The code system {component.system} is not loaded in full, so its codes cannot be listed.",
                 key="code-system-unknown",
             )
+        if isinstance(known, LargeSystem):
+            yield from self._of_large(known, component)
+            return
         rules = [_rule(known, one) for one in component.filters]
         for concept in self._spend(known):
             if all(passes(concept) for passes in rules):
                 yield Member(system, concept)
+
+    def _of_large(self, known: LargeSystem, component: Component) -> Iterator[Member]:
+        """List what the filters leave of a large code system; raises TooCostly when that is too much to hold."""
+        within, rest = known.everything, list[Filter]()
+        for rule in component.filters:
+            selected = known.select(rule)
+            if selected is None:
+                rest.append(rule)
+            else:
+                within = spans.intersection(within, selected)
+        self._left -= spans.size(within)
+        for concept in known.listed(within):
+            if all(keeps(known, rule, concept) for rule in rest):
+                yield Member(known.url, concept)
 
     def _spend(self, codes: S) -> S:
         """Return what is to be looked at; raises TooCostly when that is more than a listing may take."""
@@ -183,18 +204,18 @@ def _rule(system: CodeSystemIndex, rule: Filter) -> Callable[[Concept], bool]:
     return lambda concept: concept.code not in whole
 
 
-def keeps(system: CodeSystemIndex, rule: Filter, concept: Concept) -> bool:
+def keeps(system: CodeSystem, rule: Filter, concept: Concept) -> bool:
     """Tell whether a concept passes one filter."""
     values = (concept.code,) if rule.property in ("concept", "code") else concept.properties.get(rule.property, ())
     match rule.op:
         case "is-a":
-            return concept.code == rule.value or rule.value in system.ancestors(concept.code)
+            return concept.code == rule.value or system.is_below(concept.code, rule.value)
         case "descendent-of":
-            return rule.value in system.ancestors(concept.code)
+            return system.is_below(concept.code, rule.value)
         case "is-not-a":
-            return concept.code != rule.value and rule.value not in system.ancestors(concept.code)
+            return concept.code != rule.value and not system.is_below(concept.code, rule.value)
         case "generalizes":
-            return concept.code == rule.value or concept.code in system.ancestors(rule.value)
+            return concept.code == rule.value or system.is_below(rule.value, concept.code)
         case "exists":
             return bool(values) == (rule.value == "true")
         case "=":

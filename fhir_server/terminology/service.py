@@ -1,7 +1,6 @@
 """The terminology service: lookup, validate-code, expand, translate, subsumes (R4 terminology-service.html)."""
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import Self
 
 from fhir_server.artifacts.catalog import Catalog
@@ -10,6 +9,8 @@ from fhir_server.model.resource import Resource
 from fhir_server.terminology.answers import Expanded, Expansion, Listing, Lookup, Selection, Subsumption, Verdict, Wish
 from fhir_server.terminology.concept_maps import MapIndex, Match
 from fhir_server.terminology.concepts import CodeSystemIndex, Concept, fold
+from fhir_server.terminology.large import CodeSystem, LargeSystem
+from fhir_server.terminology.large_listing import LargeListing, large_listing
 from fhir_server.terminology.membership import Member, Membership
 from fhir_server.terminology.r4 import r4_source
 from fhir_server.terminology.source import Collection, MapCollection, Source
@@ -61,7 +62,7 @@ class TerminologyService:
         """Whether the code system is loaded, in full or as a fragment."""
         return self.source.code_systems.get(system) is not None
 
-    def code_system(self, canonical: str) -> CodeSystemIndex:
+    def code_system(self, canonical: str) -> CodeSystem:
         """Return a code system; raises NotFound."""
         known = self.source.code_systems.get(canonical)
         if known is None:
@@ -82,7 +83,7 @@ class TerminologyService:
             raise NotFound(f"The concept map {canonical[:300]!r} is not loaded.", key="concept-map-unknown")
         return known
 
-    def lookup(self, system: str | CodeSystemIndex, code: str, display_language: str = "") -> Lookup:
+    def lookup(self, system: str | CodeSystem, code: str, display_language: str = "") -> Lookup:
         """Return what is known of a code; raises NotFound for an unknown system or code."""
         known = self.code_system(system) if isinstance(system, str) else system
         concept = known.get(code)
@@ -92,7 +93,7 @@ class TerminologyService:
 
     def validate_code(
         self,
-        system: str | CodeSystemIndex | None,
+        system: str | CodeSystem | None,
         code: str,
         value_set: str | ValueSetIndex | None = None,
         display_language: str = "",
@@ -138,12 +139,13 @@ class TerminologyService:
                 "and offset, or narrow it with filter.",
                 key="expansion-too-costly",
             )
-        page = islice(kept, offset, None if count is None else offset + count)
+        page = kept[offset : None if count is None else offset + count]
         return Expansion(asked.url, len(kept), offset, tuple(_expanded(one, display_language) for one in page))
 
-    def listing(self, asked: ValueSetIndex) -> Listing:
+    def listing(self, asked: ValueSetIndex) -> Listing | LargeListing:
         """Return all codes of a value set; raises as `expand`."""
-        return Listing(self._membership.members(asked))
+        large = large_listing(self.source.code_systems, self.source.value_sets, asked)
+        return large or Listing(self._membership.members(asked))
 
     def members(self, value_set: str | ValueSetIndex) -> list[tuple[str, str]]:
         """Return (system, code) of a value set; raises as `expand`."""
@@ -177,15 +179,15 @@ class TerminologyService:
             for match in self._in_map(one, system, code, _OTHER_MAPS, reverse=reverse)
         )
 
-    def subsumes(self, system: str | CodeSystemIndex, code_a: str, code_b: str) -> Subsumption:
+    def subsumes(self, system: str | CodeSystem, code_a: str, code_b: str) -> Subsumption:
         """Tell how A relates to B: `subsumes` when A is above B. Raises NotFound for an unknown system or code."""
         known = self.code_system(system) if isinstance(system, str) else system
         above, below = self.lookup(known, code_a).concept.code, self.lookup(known, code_b).concept.code
         if above == below:
             return "equivalent"
-        if above in known.ancestors(below):
+        if known.is_below(below, above):
             return "subsumes"
-        return "subsumed-by" if below in known.ancestors(above) else "not-subsumed"
+        return "subsumed-by" if known.is_below(above, below) else "not-subsumed"
 
     def _in_map(self, one: MapIndex, system: str, code: str, deeper: int, *, reverse: bool) -> Iterator[Match]:
         yield from one.find(system, code, reverse=reverse)
@@ -205,14 +207,14 @@ class TerminologyService:
                         yield from self._in_map(other, system, code, deeper - 1, reverse=False)
 
     def _judge(
-        self, system: str | CodeSystemIndex | None, code: str, value_set: str | ValueSetIndex | None, language: str
+        self, system: str | CodeSystem | None, code: str, value_set: str | ValueSetIndex | None, language: str
     ) -> tuple[Verdict, Concept | None]:
         if value_set is None:
             return self._in_system(system or "", code, language)
         asked = self.source.value_sets.get(value_set) if isinstance(value_set, str) else value_set
         if asked is None:
             return Verdict(None, message=f"The value set {value_set} is not loaded."), None
-        if isinstance(system, CodeSystemIndex):
+        if isinstance(system, CodeSystemIndex | LargeSystem):
             system = system.url
         if not system:
             return self._without_system(asked, code, language)
@@ -228,7 +230,7 @@ class TerminologyService:
             return Verdict(None, display, text, plain), concept
         return Verdict(False, display, f"{code!r} of {plain} is not in the value set {asked.label}.", plain), concept
 
-    def _in_system(self, system: str | CodeSystemIndex, code: str, language: str) -> tuple[Verdict, Concept | None]:
+    def _in_system(self, system: str | CodeSystem, code: str, language: str) -> tuple[Verdict, Concept | None]:
         known = self.source.code_systems.get(system) if isinstance(system, str) else system
         if known is None:
             return Verdict(None, message=f"The code system {system!r} is not loaded.", system=str(system)), None
@@ -241,7 +243,7 @@ class TerminologyService:
         return Verdict(False, message=f"{url} has no code {code!r}.{_near(known, code)}", system=url), None
 
     def _without_system(self, asked: ValueSetIndex, code: str, language: str) -> tuple[Verdict, Concept | None]:
-        found = [member for member in self.listing(asked).members if member.concept.code == code]
+        found = self.listing(asked).with_code(code)
         if len(found) == 1:
             return Verdict(True, found[0].concept.text(language), system=found[0].system), found[0].concept
         if found:
@@ -270,8 +272,10 @@ def _spaceless(text: str) -> str:
     return " ".join(fold(text).split())
 
 
-def _near(known: CodeSystemIndex, code: str) -> str:
+def _near(known: CodeSystem, code: str) -> str:
     """Return a hint with a code that differs only in case or accents, or the first codes of a short list."""
+    if isinstance(known, LargeSystem):
+        return ""
     same = next((concept.code for concept in known if fold(concept.code) == fold(code)), "")
     if same:
         return f" Codes differ by case: is {same!r} meant?"

@@ -6,7 +6,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from fhir_server.artifacts.catalog import version_key
 from fhir_server.model.resource import Resource
 from fhir_server.terminology.concept_maps import MapIndex
-from fhir_server.terminology.concepts import CodeSystemIndex
+from fhir_server.terminology.large import CodeSystem
 from fhir_server.terminology.value_sets import ValueSetIndex
 
 T_co = TypeVar("T_co", covariant=True)
@@ -32,7 +32,7 @@ class MapShelf(Shelf[MapIndex], Protocol):
 class Source(NamedTuple):
     """All that terminology is answered from."""
 
-    code_systems: Shelf[CodeSystemIndex]
+    code_systems: Shelf[CodeSystem]
     value_sets: Shelf[ValueSetIndex]
     concept_maps: MapShelf
 

@@ -1,7 +1,10 @@
 """Whatever is stored and asked: a store finds exactly the resources that `search.match` says satisfy the query."""
 
+import os
+import secrets
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,8 +31,10 @@ from fhir_server.search.values import (
     TokenEntry,
     UriEntry,
 )
-from fhir_server.store.port import Snapshot, UnitOfWork
+from fhir_server.store.mongo import MongoStore
+from fhir_server.store.port import Snapshot, Store, UnitOfWork
 from fhir_server.store.sqlite import SqliteStore
+from tests.contract.store.mongo_server import NAMED, database_url, running
 
 TYPES = ("Task", "Patient")
 IDS = ("1", "2", "3", "a-b.c")
@@ -191,16 +196,50 @@ def apply(unit: UnitOfWork, world: dict[tuple[str, str], Stored], write: tuple[s
         world[kind, identity] = Stored(kind, identity, made.last_updated * 1000, entries)
 
 
+MONGO_EXAMPLES = int(os.environ.get("FHIR_TEST_MONGO_EXAMPLES", "15"))
+"""SecantusDB needs milliseconds for each question: few worlds here, as many as one likes by the variable."""
+
+
 def test_a_store_finds_what_the_reference_interpreter_finds() -> None:
     """At least 5,000 times: a world, and a query tree asked of it in an order, in one page and in pages of one."""
-    compared = 0
 
-    @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-    @given(st.lists(writes, min_size=1, max_size=8), st.lists(nodes(), min_size=28, max_size=32), st.data())
+    def open_store(folder: str) -> Store:
+        return SqliteStore(Path(folder) / "s.db", SystemClock(), synchronous="NORMAL")
+
+    assert compared(open_store, 200, 28) >= 5_000
+
+
+def test_mongodb_finds_what_the_reference_interpreter_finds() -> None:
+    with ExitStack() as stack:
+        url = NAMED or stack.enter_context(running()).url
+
+        def open_store(folder: str) -> Store:
+            return MongoStore(
+                database_url(url, f"oracle_{secrets.token_hex(8)}"),
+                SystemClock(),
+                busy_seconds=20.0,
+                query_seconds=20.0,
+            )
+
+        assert compared(open_store, MONGO_EXAMPLES, 20) >= 20 * MONGO_EXAMPLES
+
+
+def compared(open_store: Callable[[str], Store], examples: int, questions: int) -> int:
+    """Compare a store with the oracle in so many worlds; return how many answers were compared."""
+    number = 0
+
+    @settings(
+        max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    )
+    @given(
+        st.lists(writes, min_size=1, max_size=8),
+        st.lists(nodes(), min_size=questions, max_size=questions + 4),
+        st.data(),
+    )
     def compare(changes: list[tuple[str, str, list[Entry] | None]], asked: list[Node], data: st.DataObject) -> None:
-        nonlocal compared
+        nonlocal number
         with tempfile.TemporaryDirectory() as folder:
-            store = SqliteStore(Path(folder) / "s.db", SystemClock(), synchronous="NORMAL")
+            store = open_store(folder)
             world: dict[tuple[str, str], Stored] = {}
             for change in changes:
                 store.write(lambda unit, change=change: apply(unit, world, change))
@@ -209,12 +248,12 @@ def test_a_store_finds_what_the_reference_interpreter_finds() -> None:
                 for node in asked:
                     expected = oracle.ids(node, "Task")
                     store.read(lambda snapshot, node=node, expected=expected: check(snapshot, node, expected, data))
-                    compared += 1
+                    number += 1
             finally:
                 store.close()
 
     compare()
-    assert compared >= 5_000
+    return number
 
 
 def check(snapshot: Snapshot, node: Node, expected: set[str], data: st.DataObject) -> None:

@@ -8,7 +8,7 @@ from itertools import groupby
 
 from fhir_server.search import query as q
 from fhir_server.search.query import Node, TextMode
-from fhir_server.store.sqlite import ranges, words
+from fhir_server.store.sqlite import ranges, shapes, words
 from fhir_server.store.sqlite.encode import component, system_code, typed
 from fhir_server.store.sqlite.keys import Key, equalities
 from fhir_server.store.sqlite.names import Execute, Names
@@ -26,23 +26,34 @@ _ValueNode = (
 class Scope:
     """The type that nodes are asked of; inside a composite also its parameter."""
 
-    __slots__ = ("_composite", "_execute", "_names", "type")
+    __slots__ = ("_absent", "_composite", "_execute", "_names", "type")
 
     def __init__(self, execute: Execute, names: Names, resource_type: str, composite: str = "") -> None:
         self._execute = execute
         self._names = names
         self._composite = composite
+        self._absent: set[tuple[str, str]] = set()
         self.type = resource_type
 
     def number(self, param: str, kind: str) -> int | None:
         """Return the number of a parameter and kind of row, None when nothing was ever indexed so."""
         if self._composite:
             param = component(self._composite, param)
-        return self._names.find(self._execute, (self.type, param, kind))
+        if (param, kind) in self._absent:  # only what is there is remembered by the names: another process may add it
+            return None
+        number = self._names.find(self._execute, (self.type, param, kind))
+        if number is None:
+            self._absent.add((param, kind))
+        return number
 
     def type_number(self) -> int | None:
         """Return the number of the type, None when nothing of it was ever stored."""
         return self._names.find(self._execute, (self.type, "", ""))
+
+    def shapes(self, param: str, *, missing: bool) -> list[str] | None:
+        """Return the shapes of resources that lack a parameter, or have it; None when they cannot be told."""
+        number = None if self._composite else self.number(param, "")
+        return None if number is None else shapes.found(self._execute, self.type, number, missing=missing)
 
     def of(self, resource_type: str) -> "Scope":
         """Return the scope of another type."""

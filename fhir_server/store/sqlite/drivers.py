@@ -10,9 +10,12 @@ from typing import NamedTuple
 from fhir_server.search import query as q
 from fhir_server.search.query import Node, TextMode
 from fhir_server.search.text import normalise
-from fhir_server.store.sqlite import words
+from fhir_server.store.sqlite import pairs, words
+from fhir_server.store.sqlite.cells import cover
 from fhir_server.store.sqlite.conditions import Conditions, Scope
 from fhir_server.store.sqlite.keys import Key, equalities
+from fhir_server.store.sqlite.ranges import box
+from fhir_server.store.sqlite.shapes import KIND as SHAPE
 from fhir_server.store.sqlite.sql import FALSE, Sql, among, begins, both
 
 MOST_ARMS = 12
@@ -41,6 +44,13 @@ class Driver(NamedTuple):
     node: Node | None = None
     """The part of the query that the candidates satisfy and need not be asked again; None when it is asked again."""
 
+    also: Node | None = None
+    """Another such part."""
+
+    def satisfies(self, part: Node) -> bool:
+        """Whether the candidates satisfy this very part of the query."""
+        return part is self.node or part is self.also
+
     @property
     def ordered(self) -> bool:
         """Whether each arm gives its candidates in the order of their sequence, each once."""
@@ -65,7 +75,16 @@ def walk(scope: Scope) -> Driver:
 
 def drivers(node: Node, scope: Scope, conditions: Conditions) -> list[Driver]:
     """Return what could drive a plan for the node, the most promising first; the walk is not among them."""
-    found = (driver_of(part, scope, conditions) for part in parts_of(node))
+    parts = parts_of(node)
+    found: list[Driver | None] = []
+    pair = pairs.asked(scope.type, parts)
+    if pair is not None:
+        first, second = pair.parts
+        parts = tuple(part for part in parts if part is not first and part is not second)
+        p = scope.number(pair.pair.name, pairs.KIND)
+        keys = [] if p is None else [Key("eq", p, value) for value in pair.values]
+        found.append(_by_keys(keys, first)._replace(also=second))
+    found += [driver_of(part, scope, conditions) for part in parts]
     return sorted((driver for driver in found if driver is not None), key=lambda driver: driver.rank)
 
 
@@ -91,6 +110,10 @@ def driver_of(node: Node, scope: Scope, conditions: Conditions) -> Driver | None
         case q.FullText(_, phrases) if phrases:
             found_text = words.driver(node, conditions.alias, scope.type_number())
             return Driver(Rank.RANGE, (Sql(f"({found_text}) AS d WHERE 1", found_text.values),), node)
+        case q.Missing():
+            return _by_shape(node, scope)
+        case q.Near():
+            return _by_cells(node, scope, conditions)
         case q.CompositeIs(param, parts):
             within = scope.within(param)
             found = [driver_of(part, within, conditions) for part in parts]
@@ -125,8 +148,9 @@ def _union(found: list[Driver | None], node: Node) -> Driver | None:
     for driver in found:
         if driver is None or driver.node is None:
             return None
-        arms += driver.arms
-    return Driver(max(Rank.LINK, *(d.rank for d in found if d)), tuple(arms), node) if arms else None
+        arms += [arm for arm in driver.arms if arm is not _NONE]
+    arms = arms or [_NONE]
+    return Driver(max(Rank.LINK, *(d.rank for d in found if d)), tuple(arms), node) if found else None
 
 
 def _by_range(node: Node, scope: Scope, conditions: Conditions) -> Driver | None:
@@ -141,10 +165,43 @@ def _by_range(node: Node, scope: Scope, conditions: Conditions) -> Driver | None
     if found is None:
         return None
     table, wanted = found
+    if wanted is FALSE:
+        return Driver(Rank.IDS, (_NONE,), node)
     if isinstance(node, q.StringIs) and node.mode is TextMode.EXACT and node.param != "phonetic":
         # `x` has no index; its normal form, which every other parameter keeps beside it, has.
         wanted = both((wanted, Sql(f"{a}.v = ?", (normalise(node.value),))))
     return Driver(Rank.RANGE, (_seqs(table, a, wanted),), node)
+
+
+def _by_shape(node: q.Missing, scope: Scope) -> Driver | None:
+    shapes = scope.shapes(node.param, missing=node.missing)
+    p = scope.number("", SHAPE)
+    if shapes is None or p is None:
+        return None
+    return _by_keys([Key("eq", p, shape) for shape in shapes], node)
+
+
+def _by_cells(node: q.Near, scope: Scope, conditions: Conditions) -> Driver:
+    p = scope.number(node.param, "g")
+    if p is None:
+        return Driver(Rank.IDS, (_NONE,), node)
+    a = conditions.alias()
+    found = positions(node, p, a)
+    circle = f"metres(?, ?, {a}.lat, {a}.lon) <= ?"
+    values = (*found.values, node.latitude, node.longitude, node.metres)
+    return Driver(Rank.RANGE, (Sql(f"(SELECT {a}.seq FROM {found} AND {circle}) AS d WHERE 1", values),), node)
+
+
+def positions(node: q.Near, p: int, alias: str) -> Sql:
+    """Return what follows FROM: the positions in the box around a circle, found by their cells."""
+    ranges = cover(node)
+    listed = ", ".join(["(?, ?)"] * len(ranges))
+    inside = box(node, alias)
+    return Sql(
+        f"(VALUES {listed}) AS {alias}c CROSS JOIN geo AS {alias} "
+        f"WHERE {alias}.p = ? AND {alias}.cell >= {alias}c.column1 AND {alias}.cell <= {alias}c.column2 AND {inside}",
+        (*(bound for found in ranges for bound in found), p, *inside.values),
+    )
 
 
 def _seqs(table: str, alias: str, wanted: Sql) -> Sql:
@@ -155,7 +212,7 @@ def _best(node: Node, scope: Scope, conditions: Conditions) -> list[Sql]:
     """Return the statements, one per arm, whose column `seq` are the versions that satisfy a node of another type."""
     found = drivers(node, scope, conditions)
     driver = found[0] if found else walk(scope)
-    rest = both(conditions.holds(part, scope, "d.seq") for part in parts_of(node) if part is not driver.node)
+    rest = both(conditions.holds(part, scope, "d.seq") for part in parts_of(node) if not driver.satisfies(part))
     return [Sql(f"SELECT d.seq FROM {arm}", arm.values) for arm in driver.only(rest)]
 
 

@@ -9,9 +9,12 @@ r"""Index entries → rows of the index tables.
 White space ends a system without doubt: a FHIR uri has none.
 Other kinds: r (ref), s (str), x (str, the display texts of a token), d (dt), n (num), q (qty), b (qty, in base units), g (geo).
 The parts of a composite are rows of the parameters `composite$0`, `composite$1`.
+Two more rows of `eq` are about the resource as a whole:
+  m  which parameters have a value: the number of the name `(type, ",3,17,", "m")`, see `store.sqlite.shapes`
+  p  `target\x1fcode` of a reference and a state that are asked together all day, see `store.sqlite.pairs`
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Any, NamedTuple
 
@@ -33,7 +36,8 @@ from fhir_server.search.values import (
     TokenEntry,
     UriEntry,
 )
-from fhir_server.store.sqlite import words
+from fhir_server.store.sqlite import pairs, shapes, words
+from fhir_server.store.sqlite.cells import cell
 
 Make = Callable[[str, str], int]
 """Finds or makes the number of (parameter, kind) for the type that is indexed."""
@@ -61,7 +65,7 @@ class Rows(NamedTuple):
     """Narrative and content, for full text."""
 
 
-def encode(entries: Iterable[Entry], known: dict[tuple[str, str], int], make: Make) -> Rows:
+def encode(resource_type: str, entries: Sequence[Entry], known: dict[tuple[str, str], int], make: Make) -> Rows:
     """Turn all index entries of one resource into rows; `known` are numbers that need not be looked for."""
     build = _Builder(known, make)
     present: dict[str, int] = {}
@@ -80,7 +84,12 @@ def encode(entries: Iterable[Entry], known: dict[tuple[str, str], int], make: Ma
             texts.setdefault(param, []).append(entry.text)
         else:
             _ADD[type(entry)](build, param, entry)
-    listed = f",{','.join(map(str, present.values()))}," if present else ""
+    listed = shapes.listed(present.values())
+    build.equal("", shapes.KIND, str(build.number(listed, shapes.KIND)))
+    for pair in pairs.PAIRS.get(resource_type, ()):
+        if pair.reference in present and pair.state in present:
+            for value in pairs.values(pair, entries):
+                build.equal(pair.name, pairs.KIND, value)
     return Rows(build.keys, build.tables, listed, _several(composites) if composites else None, words.joined(texts))
 
 
@@ -201,7 +210,9 @@ def _base_quantity(build: _Builder, param: str, entry: BaseQuantityEntry) -> Non
 
 
 def _position(build: _Builder, param: str, entry: PositionEntry) -> None:
-    build.row(Table.GEO, (build.number(param, "g"), entry.latitude, entry.longitude))
+    build.row(
+        Table.GEO, (build.number(param, "g"), cell(entry.latitude, entry.longitude), entry.latitude, entry.longitude)
+    )
 
 
 _ADD: dict[type, Callable[[_Builder, str, Any], None]] = {

@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Callable
 
 from fhir_server.search.query import Query
 from fhir_server.store.port import Explanation
@@ -15,7 +16,7 @@ _ALIAS = re.compile(rf"\b({_TABLES}) AS (\w+)")
 _INDEX = re.compile(r"USING (?:COVERING )?(?:INDEX (\w+)|(PRIMARY KEY)|INTEGER (PRIMARY KEY))")
 
 
-def explain(link: Link, names: Names, query: Query) -> Explanation:
+def explain(link: Link, names: Names, query: Query, total: Callable[[], int]) -> Explanation:
     """Run a search under the limit of time and tell about it; its rows are counted and dropped."""
     candidates = 0
 
@@ -26,13 +27,14 @@ def explain(link: Link, names: Names, query: Query) -> Explanation:
 
     link.connection.create_function("seen", 1, seen)
     with link.bounded():
-        plan = Compiler(link, names).rows(query)
-        lines = tuple(str(row[3]) for row in link.execute(f"EXPLAIN QUERY PLAN {plan.text}", plan.values))
+        compiler = Compiler(link, names)
         began = time.perf_counter()
-        rows = len(Compiler(link, names).rows(query).page(link, query.type))
+        rows = len(compiler.search(query, total))
         milliseconds = 1e3 * (time.perf_counter() - began)
+        plan = compiler.plans[-1]
+        lines = tuple(str(row[3]) for row in link.execute(f"EXPLAIN QUERY PLAN {plan.text}", plan.values))
         # Once more with a call for each candidate, which would have told upon the time.
-        Compiler(link, names, Sql("seen(d.seq)")).rows(query).page(link, query.type)
+        Compiler(link, names, Sql("seen(d.seq)")).search(query, total)
     aliases = {alias: table for table, alias in _ALIAS.findall(plan.text)}
     return Explanation(
         plan.text,

@@ -16,7 +16,7 @@ _INSERT = {
     Table.DT: "INSERT INTO dt (p, lo, hi, seq) VALUES (?, ?, ?, ?)",
     Table.NUM: "INSERT INTO num (p, v, seq) VALUES (?, ?, ?)",
     Table.QTY: "INSERT INTO qty (p, v, system, code, unit, seq) VALUES (?, ?, ?, ?, ?, ?)",
-    Table.GEO: "INSERT INTO geo (p, lat, lon, seq) VALUES (?, ?, ?, ?)",
+    Table.GEO: "INSERT INTO geo (p, cell, lat, lon, seq) VALUES (?, ?, ?, ?, ?)",
 }
 _REMOVE = {table: f"DELETE FROM {(table.name or '').lower()} WHERE seq = ?" for table in Table}
 _keys = msgspec.json.Decoder(dict[int, list[str]])
@@ -34,7 +34,7 @@ def insert(
     def make(param: str, kind: str) -> int:
         return names.make(execute, (resource_type, param, kind))
 
-    rows = encode(entries, names.of_type(resource_type), make)
+    rows = encode(resource_type, entries, names.of_type(resource_type), make)
     mask = 0
     for table, found in rows.tables.items():
         mask |= table.value

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from fhir_server.store.sqlite.estimates import Estimates
+
 Key = tuple[str, str, str]
 """Resource type, parameter, kind of row; a type itself is `(type, "", "")`."""
 
@@ -19,6 +21,7 @@ class Names:
     def __init__(self) -> None:
         self._numbers: dict[str, dict[tuple[str, str], int]] = {}
         self._types: dict[int, str] = {}
+        self.sizes = Estimates()
 
     def of_type(self, resource_type: str) -> dict[tuple[str, str], int]:
         """Return what is remembered of a type: (parameter, kind) to number. To be read only."""
@@ -52,6 +55,7 @@ class PendingNames(Names):
     def __init__(self, known: Names) -> None:
         super().__init__()
         self._known = known
+        self.sizes = known.sizes
         self._fresh: dict[Key, int] = {}
 
     def of_type(self, resource_type: str) -> dict[tuple[str, str], int]:

@@ -22,6 +22,9 @@ _ORDERED = {
 """For each kind with a table of its own: the table, and what is compared. A date stands where its range begins."""
 
 _EQUALITIES = ("c", "k", "u")
+TABLES = _ORDERED | dict.fromkeys(_EQUALITIES, ("eq", "v"))
+"""As above, with the kinds that lie in `eq`."""
+
 _UNIQUE = ("_id", "_lastUpdated")
 _NOTHING = Sql("NULL")
 
@@ -32,6 +35,10 @@ class Value(NamedTuple):
     value: Sql
     descending: bool
     unique: bool = False
+
+
+NEAREST = (Value(_NOTHING, descending=False), Value(_NOTHING, descending=False, unique=True))
+"""The keys of the order by distance; their values are columns of the statement."""
 
 
 def by_sequence(query: Query) -> bool:

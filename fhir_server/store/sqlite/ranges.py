@@ -1,15 +1,11 @@
 """The truth table of `search.compare` in SQL: the same rows, word for word."""
 
-from math import asin, cos, degrees, pi, radians, sin
 from typing import assert_never
 
 from fhir_server.search.compare import INSTANT_US
-from fhir_server.search.match import EARTH_METRES
 from fhir_server.search.query import BaseQuantityCompare, LastUpdated, Near, NumberCompare, Prefix, QuantityCompare
+from fhir_server.store.sqlite.cells import boxes
 from fhir_server.store.sqlite.sql import FALSE, TRUE, Sql, both, joined
-
-_SLACK = 1e-9
-"""Degrees by which the box around a circle is widened against rounding."""
 
 Bounds = tuple[int | None, int | None]
 """The first and the last millisecond, both included; None is open."""
@@ -71,17 +67,9 @@ def unit(node: QuantityCompare, alias: str) -> Sql:
 
 
 def box(node: Near, alias: str) -> Sql:
-    """The stored position lies in a box that surely holds the circle; without sides where it meets a pole or the date line."""
-    angle = min(pi, max(0.0, node.metres) / EARTH_METRES)
-    south, north = (node.latitude + sign * (degrees(angle) + _SLACK) for sign in (-1, 1))
-    rows = Sql(f"({alias}.lat >= ? AND {alias}.lat <= ?)", (south, north))
-    if south <= -90 or north >= 90:  # noqa: PLR2004  # degrees of the poles
-        return rows
-    width = degrees(asin(min(1.0, sin(angle) / cos(radians(node.latitude))))) + _SLACK
-    west, east = node.longitude - width, node.longitude + width
-    if west < -180 or east > 180:  # noqa: PLR2004  # degrees of the date line
-        return rows
-    return both((rows, Sql(f"({alias}.lon >= ? AND {alias}.lon <= ?)", (west, east))))
+    """The stored position lies in a box that surely holds the circle, or in one of two at the date line."""
+    sides = f"({alias}.lat >= ? AND {alias}.lat <= ? AND {alias}.lon >= ? AND {alias}.lon <= ?)"
+    return joined((Sql(sides, tuple(box)) for box in boxes(node)), "OR", FALSE)
 
 
 def last_updated(node: LastUpdated, seq: str) -> Sql:

@@ -11,6 +11,10 @@ import sqlite3
 from collections.abc import Callable
 
 from fhir_server.model.errors import Unavailable
+from fhir_server.store.sqlite import rebuild
+
+Statement = str | Callable[[sqlite3.Connection], None]
+"""SQL, or what makes new rows from those that a file has."""
 
 APPLICATION_ID = 0x46524546
 """Marks a file as a store of this server (`PRAGMA application_id`)."""
@@ -80,7 +84,16 @@ _RECORDS = (
     "CREATE TABLE audit_anchor (number INTEGER NOT NULL, digest BLOB NOT NULL)",
 )
 
-STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _FULL_TEXT, _RECORDS)
+_EDITIONS = (
+    # Large code systems that were loaded whole (`store.sqlite.concepts`); each has tables of its own, named by its number.
+    """CREATE TABLE edition (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, system TEXT NOT NULL, version TEXT NOT NULL, concepts INTEGER NOT NULL,
+        loaded INTEGER NOT NULL, touched INTEGER NOT NULL, live INTEGER NOT NULL, body BLOB NOT NULL)""",
+)
+
+_NEARER: tuple[Statement, ...] = (rebuild.positions, rebuild.keys, rebuild.totals)
+
+STEPS: tuple[tuple[Statement, ...], ...] = (_FIRST, _FULL_TEXT, _RECORDS, _EDITIONS, _NEARER)
 """Step n brings a file from schema n to schema n + 1; a step that was released is never changed."""
 
 
@@ -123,5 +136,8 @@ def _step(connection: sqlite3.Connection, found: int, now_ms: int) -> None:
         connection.execute("CREATE TABLE schema_version (step INTEGER PRIMARY KEY, applied_ms INTEGER NOT NULL)")
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     for statement in STEPS[found]:
-        connection.execute(statement)
+        if isinstance(statement, str):
+            connection.execute(statement)
+        else:
+            statement(connection)
     connection.execute("INSERT INTO schema_version VALUES (?, ?)", (found + 1, now_ms))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from fhir_server.search.query import Query
+from fhir_server.search.query import EVERYTHING, Query
 from fhir_server.store.port import (
     AuditAnchor,
     AuditRecord,
@@ -15,10 +15,10 @@ from fhir_server.store.port import (
     Version,
 )
 from fhir_server.store.sqlite.compile import Compiler
+from fhir_server.store.sqlite.concepts import SqliteConcepts
 from fhir_server.store.sqlite.explain import explain
 from fhir_server.store.sqlite.link import Link
 from fhir_server.store.sqlite.names import Names
-from fhir_server.store.sqlite.nearest import widening
 
 _COLUMNS = "seq, type, id, vid, lu, method, body"
 _CURRENT = """SELECT v.seq, v.vid, v.lu, v.method, v.body FROM head AS h CROSS JOIN version AS v ON v.seq = h.seq
@@ -31,7 +31,7 @@ _NEXT = """ifnull((SELECT n.lu FROM version AS n
 """When a version ceased to be current; two versions of one commit follow at once, so the first never was."""
 
 
-class SqliteSnapshot:
+class SqliteSnapshot(SqliteConcepts):
     """The reading half of a unit of work; see `store.port.Snapshot` for what each method promises."""
 
     __slots__ = ("_execute", "_link", "_names")
@@ -108,21 +108,20 @@ class SqliteSnapshot:
     def search(self, query: Query) -> list[Row]:
         """Return up to `query.limit` rows. Raises TooCostly when the limit of time is reached."""
         with self._link.bounded():
-            for step in widening(query):
-                rows = Compiler(self._link, self._names).rows(step).page(self._link, query.type)
-                if len(rows) >= query.limit:
-                    break
-            return rows
+            return Compiler(self._link, self._names).search(query, lambda: self._total_of(query.type))
 
     def count(self, query: Query, limit: int | None = None) -> int:
         """Count what matches, at most up to `limit`. Raises TooCostly when the limit of time is reached."""
+        if query.where == EVERYTHING:
+            total = self._total_of(query.type)
+            return total if limit is None else min(total, limit)
         with self._link.bounded():
             text, values = Compiler(self._link, self._names).count(query, limit)
             return int(self._execute(text, values).fetchone()[0])
 
     def explain(self, query: Query) -> Explanation:
         """Run a search and tell how. Raises TooCostly when the limit of time is reached."""
-        return explain(self._link, self._names, query)
+        return explain(self._link, self._names, query, lambda: self._total_of(query.type))
 
     def note(self, name: str) -> str | None:
         """Return what was noted under a name, None when nothing was."""
@@ -179,6 +178,14 @@ class SqliteSnapshot:
         """Return outbox events after a number, oldest first."""
         text = "SELECT number, seq, topic, payload FROM outbox WHERE number > ? ORDER BY number LIMIT ?"
         return [OutboxEvent(*row) for row in self._execute(text, (after, limit))]
+
+    def _total_of(self, resource_type: str) -> int:
+        number = self._names.find(self._execute, (resource_type, "", ""))
+        return 0 if number is None else self._total(number)
+
+    def _total(self, number: int) -> int:
+        row = self._execute("SELECT number FROM total WHERE type = ?", (number,)).fetchone()
+        return 0 if row is None else int(row[0])
 
     def _scope(self, scope: HistoryScope) -> tuple[list[str], list[Any]]:
         where: list[str] = []

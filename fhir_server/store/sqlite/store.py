@@ -10,8 +10,10 @@ from typing import Literal, TypeVar, cast
 
 from fhir_server.model.clock import Clock
 from fhir_server.search.values import Entry
+from fhir_server.store.concepts import ConceptRow, Edition, EditionHead
 from fhir_server.store.port import Snapshot, UnitOfWork, Version
 from fhir_server.store.sqlite.checkpoint import Checkpointer
+from fhir_server.store.sqlite.editions import EditionLoader
 from fhir_server.store.sqlite.group import translated
 from fhir_server.store.sqlite.link import Link, Settings
 from fhir_server.store.sqlite.names import Names
@@ -122,6 +124,14 @@ class SqliteStore:
             return sum(unit.reindex(version, entries) for version, entries in batch)
 
         return self.write(work)
+
+    def load_concepts(self, head: EditionHead, batches: Iterable[Sequence[ConceptRow]]) -> Edition:
+        """Load a code system batch by batch; it becomes visible as a whole."""
+        return EditionLoader(self.write).load(head, batches)
+
+    def remove_concepts(self, system: str, version: str) -> bool:
+        """Remove an edition with all its concepts; return whether there was one."""
+        return EditionLoader(self.write).remove(system, version)
 
     def close(self) -> None:
         """Finish what runs, move the log into the file, and release every connection."""

@@ -2,8 +2,8 @@
 
 import hashlib
 import sqlite3
-from collections.abc import Sequence
-from typing import NamedTuple, NoReturn
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, NoReturn, TypeVar
 
 from fhir_server.model.clock import Clock
 from fhir_server.model.errors import FhirError, Unavailable, VersionConflict
@@ -14,8 +14,14 @@ from fhir_server.store.sqlite.link import Link, explained
 from fhir_server.store.sqlite.names import Names, PendingNames
 from fhir_server.store.sqlite.snapshot import SqliteSnapshot
 
+T = TypeVar("T")
+
 _OPEN_END = 2**62
 """`commits.last_seq` while the transaction is open: whatever it still writes belongs to its time."""
+
+
+_COUNT = """INSERT INTO total VALUES (?, ?)
+    ON CONFLICT (type) DO UPDATE SET number = number + excluded.number"""
 
 
 class Mark(NamedTuple):
@@ -25,12 +31,13 @@ class Mark(NamedTuple):
     names: int
     audit_number: int
     audit_digest: bytes
+    totals: dict[int, int]
 
 
 class Transaction:
     """What the units of one physical transaction share: their time, the running numbers, the new names."""
 
-    __slots__ = ("audit_digest", "audit_number", "first", "last_seq", "link", "lu", "names", "texts")
+    __slots__ = ("audit_digest", "audit_number", "first", "last_seq", "link", "lu", "names", "texts", "totals")
 
     def __init__(self, link: Link, names: Names, clock: Clock) -> None:
         """Take the numbers over from the file, which another process may have written meanwhile."""
@@ -44,6 +51,8 @@ class Transaction:
         self.audit_number = -1
         self.audit_digest = b""
         self.texts = False
+        self.totals: dict[int, int] = {}
+        """How many more current resources of a type there are than `total` says."""
         link.execute("INSERT INTO commits VALUES (?, ?)", (self.lu, _OPEN_END))
 
     def finish(self) -> None:
@@ -52,6 +61,7 @@ class Transaction:
             raise Unavailable("The database ended the transaction after an error. Nothing was changed; try again.")
         if self.texts:
             words.fold(self.link.execute)
+        self.link.executemany(_COUNT, [(number, more) for number, more in self.totals.items() if more])
         if self.last_seq == self.first:
             self.link.execute("DELETE FROM commits WHERE lu = ?", (self.lu,))
         else:
@@ -59,13 +69,14 @@ class Transaction:
 
     def mark(self) -> "Mark":
         """Return where the transaction stands, before a unit begins."""
-        return Mark(self.last_seq, self.names.mark(), self.audit_number, self.audit_digest)
+        return Mark(self.last_seq, self.names.mark(), self.audit_number, self.audit_digest, dict(self.totals))
 
     def restore(self, mark: "Mark") -> None:
         """Return to where the transaction stood: the rows of a unit were rolled back."""
         self.last_seq = mark.last_seq
         self.names.forget(mark.names)
         self.audit_number, self.audit_digest = mark.audit_number, mark.audit_digest
+        self.totals = dict(mark.totals)
 
     def audit_tail(self) -> tuple[int, bytes]:
         """Return number and digest of the newest audit record."""
@@ -121,6 +132,9 @@ class SqliteUnit(SqliteSnapshot):
             self._fail(error)
         return Version(seq, resource_type, resource_id, version, self._transaction.lu, "DELETE", None)
 
+    def _total(self, number: int) -> int:
+        return super()._total(number) + self._transaction.totals.get(number, 0)
+
     def emit(self, topic: str, payload: bytes) -> None:
         """Append an event to the outbox, about the newest change so far."""
         self.check()
@@ -149,8 +163,9 @@ class SqliteUnit(SqliteSnapshot):
             number, digest = transaction.audit_tail()
             number, digest = number + 1, hashlib.sha256(digest + record).digest()
             execute("INSERT INTO audit VALUES (?, ?, ?, ?)", (number, record, digest, transaction.lu))
-            for key in about:
-                execute("INSERT OR IGNORE INTO audit_about VALUES (?, ?)", (key, number))
+            if about:
+                rows = [(key, number) for key in about]
+                self._link.connection.executemany("INSERT OR IGNORE INTO audit_about VALUES (?, ?)", rows)
         except sqlite3.Error as error:
             self._fail(error)
         transaction.audit_number, transaction.audit_digest = number, digest
@@ -201,6 +216,11 @@ class SqliteUnit(SqliteSnapshot):
         except sqlite3.Error as error:
             self._fail(error)
 
+    def on_link(self, work: Callable[[Link, int], T]) -> T:
+        """Run work of this adapter's own on the writing connection; it is told the time of the commit."""
+        self.check()
+        return work(self._link, self._transaction.lu)
+
     def check(self) -> None:
         """Raise the database error that the unit met, if any, whatever its work made of it."""
         if self._broken is not None:
@@ -243,6 +263,8 @@ class SqliteUnit(SqliteSnapshot):
             if newest[2]:
                 index.remove(self._link, newest[0])
                 execute("DELETE FROM live WHERE type = ? AND seq = ?", (number, newest[0]))
+        if live is not (newest is not None and bool(newest[2])):
+            transaction.totals[number] = transaction.totals.get(number, 0) + (1 if live else -1)
         if live:
             execute("INSERT INTO live VALUES (?, ?)", (number, seq))
         return seq

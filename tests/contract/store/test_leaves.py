@@ -158,7 +158,9 @@ LEAVES = {"tokens": _tokens, "references": _references, "texts": _texts, "ordere
 
 
 @pytest.mark.parametrize("name", LEAVES)
-def test_each_node_means_to_a_store_what_it_means_to_the_reference_interpreter(store: Store, name: str) -> None:
+def test_each_node_means_to_a_store_what_it_means_to_the_reference_interpreter(
+    store: Store, name: str, share: int
+) -> None:
     leaf = LEAVES[name]()
     worlds: dict[str, tuple[Entry, ...]] = {str(number): (entry,) for number, entry in enumerate(leaf.entries)}
     worlds |= {
@@ -174,7 +176,12 @@ def test_each_node_means_to_a_store_what_it_means_to_the_reference_interpreter(s
 
     store.write(work)
     wrong: list[object] = []
-    for node in (*leaf.nodes, q.Missing(P, True), q.Missing(P, False), q.Missing("never", True)):
+    for node in (
+        *leaf.nodes[:: share - (share > 1)],
+        q.Missing(P, True),
+        q.Missing(P, False),
+        q.Missing("never", True),
+    ):
         expected = {i for i, entries in worlds.items() if matches(node, "Task", i, 0, entries, Alone())}
         # Alone, the node drives the plan; beside an equality that all share, it is probed.
         driven, probed = set(ids(store, node)), set(ids(store, And((q.TokenIs("all", None, "x"), node))))

@@ -15,6 +15,8 @@ from fhir_server.model.errors import TooCostly
 
 MAX_TEXT: Final = 10_000
 """Characters of a text that a simple pattern is matched against."""
+MAX_RESULT: Final = 10_000_000
+"""Characters that replacing may make."""
 _WORK: Final = 200_000_000
 _MAX_PATTERN: Final = 1_000
 _MAX_GROUPS: Final = 30
@@ -73,11 +75,27 @@ class Regex:
         """
         if not self.pattern.pattern:
             return text
-        template = _GROUP_REFERENCE.sub(r"\\g<\1>", substitution.replace("\\", "\\\\"))
-        try:
-            return self.pattern.sub(template, self._check(text))
-        except (re.error, IndexError) as error:
-            raise FhirPathError(f"The substitution {substitution!r} names a group that is not there.") from error
+        pieces = _GROUP_REFERENCE.split(substitution)  # literal, group, literal, group … literal
+        groups = [self._group(substitution, name) for name in pieces[1::2]]
+        fixed, length = sum(map(len, pieces[::2])), 0
+
+        def expanded(match: re.Match[str]) -> str:
+            nonlocal length
+            length += fixed + len(groups) * (len(match[0]) + 1)  # at most so much: a group lies in its match
+            if length > MAX_RESULT:
+                raise TooCostly(
+                    f"Replacing {self.pattern.pattern!r} makes a text of more than {MAX_RESULT} characters."
+                )
+            found = list(pieces)
+            found[1::2] = [match[group] or "" for group in groups]
+            return "".join(found)
+
+        return self.pattern.sub(expanded, self._check(text))
+
+    def _group(self, substitution: str, name: str) -> int:
+        if not name.isdecimal() or int(name) > self.pattern.groups:
+            raise FhirPathError(f"The substitution {substitution[:200]!r} names a group that is not there.")
+        return int(name)
 
 
 def compile_regex(pattern: str) -> Regex:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fhir_server.artifacts.r4 import Binding
-from fhir_server.validation.finding import Check, Findings, Scope, one, shown
+from fhir_server.validation.finding import Check, Findings, Scope, merged, one, shown
 from fhir_server.validation.wording import say
 
 _VALUESET = "http://hl7.org/fhir/ValueSet/"
@@ -108,16 +108,16 @@ def coded_check(binding: Binding, kind: str, plain: Check) -> Check:
 
     def check(value: Any, scope: Scope) -> Findings:
         fault = plain(value, scope)
-        if fault:
+        if fault and any(one.severity == "error" for one in fault):
             return fault
         codings = value.get("coding", ()) if kind == "CodeableConcept" else (value,)
         if any(map(belongs, codings)) or ("extension" in value and not codings):
-            return None
+            return fault
         found = ", ".join(f"{coding.get('system', '')}|{coding.get('code', '')}" for coding in codings[:3])[
             :200
         ] or say("only-text")
         text = say("required-binding.coded", valueset=binding.valueset, found=found, allowed=_choices(systems))
-        return one("required-binding", "code-invalid", text)
+        return merged(fault, one("required-binding", "code-invalid", text))
 
     return check
 

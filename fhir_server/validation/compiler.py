@@ -75,7 +75,7 @@ class Compiler:
             members.checks[name] = array_check(item, primitive=primitive) if facts.many else item
             members.steps[name] = f".{facts.name}.ofType({kind})" if facts.choice else f".{name}"
             if primitive and _has_companion(members, facts):
-                companion = self._object("Element")
+                companion = self._companion(facts, kind)
                 members.checks["_" + name] = array_check(companion) if facts.many else companion
                 members.steps["_" + name] = members.steps[name]
         names = frozenset(name for name, _ in forms)
@@ -85,6 +85,10 @@ class Compiler:
             members.required_choices[facts.name] = names | {"_" + name for name in names}
         elif facts.min:
             members.required |= names
+
+    def _companion(self, _facts: ElementFacts, _kind: str) -> Check:
+        """Return the check of what stands beside a primitive: its id and extensions."""
+        return self._object("Element")
 
     def _item(self, members: Members, facts: ElementFacts, kind: str) -> Check:
         if kind == "Resource":

@@ -139,13 +139,11 @@ class _Builder:
         found: Schema = {}
         if facts.many:
             if item:
-                found["items"] = item
+                found["items"] = {"anyOf": [item, {"type": "null"}]} if is_primitive(kind) else item
             if part.low > 1:
                 found["minItems"] = part.low
             if part.high is not None:
                 found["maxItems"] = part.high
-            if found and is_primitive(kind):
-                found = {key: value for key, value in found.items() if key != "items"}
             slices = [self._slice(one, kind) for one in part.slices.values() if one.low or one.high is not None]
             found |= {"allOf": slices} if (slices := [one for one in slices if one]) else {}
         else:

@@ -39,6 +39,7 @@ class Validator:
         self._compiler = compiler
         self.profiles = profiles or Profiles((), Identifiers(()))
         self._profiled = ProfiledCompiler(self.profiles)
+        self._advising = ProfiledCompiler(self.profiles, advice=True)
 
     @classmethod
     def load(cls, catalog: Catalog | None = None, terminology: TerminologyService | None = None) -> Self:
@@ -87,13 +88,13 @@ class Validator:
         It is judged by base R4, by the profiles that it claims, and by those that are named here.
         """
         effort = _effort(advice=True, must_support=must_support)
-        found = _findings(self._profiled, resource, effort)
+        found = _findings(self._advising, resource, effort)
         kind = resource.get("resourceType") if isinstance(resource, dict) else None
         if isinstance(kind, str):
             scope = Scope({}, {}, None, resource)
             scope.effort = effort
             for url in profiles:
-                found = merged(found, self._profiled.asked(url, kind, resource, scope))
+                found = merged(found, self._advising.asked(url, kind, resource, scope))
         return _issues(found, resource, path)
 
 

@@ -76,6 +76,13 @@ def _malformed(kind: str, value: str) -> Findings:
     return one("primitive-format", "value", text)
 
 
+def _check_code(value: Any, _scope: Scope) -> Findings:
+    if type(value) is str and value and " " not in value and value.isprintable() and len(value) <= MAX_STRING:
+        return None  # of all whitespace, only the space is printable
+    fits = _PATTERNS["code"].fullmatch
+    return string_fault(value) or (None if fits(value) else _malformed("code", value))
+
+
 def _pattern_check(kind: str) -> Check:
     fits = _PATTERNS[kind].fullmatch
 
@@ -182,9 +189,10 @@ def primitive_checks() -> dict[str, Check]:
     """Return the check of every primitive type but `xhtml`."""
     checks: dict[str, Check] = {"boolean": check_boolean, "decimal": check_decimal, "base64Binary": check_base64}
     checks |= dict.fromkeys(("string", "markdown"), check_string)
+    checks["code"] = _check_code
     checks |= dict.fromkeys(("uri", "url", "canonical"), check_uri)
     makers: tuple[tuple[Callable[[str], Check], tuple[str, ...]], ...] = (
-        (_pattern_check, ("id", "code", "oid", "uuid", "time")),
+        (_pattern_check, ("id", "oid", "uuid", "time")),
         (_date_check, ("date", "dateTime", "instant")),
         (_integer_check, ("integer", "unsignedInt", "positiveInt")),
     )

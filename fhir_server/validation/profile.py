@@ -8,13 +8,15 @@ from collections.abc import Iterable
 from typing import Any, Final, Self
 
 from fhir_server.artifacts.catalog import Catalog
-from fhir_server.artifacts.r4 import ElementFacts, is_resource_type, is_subtype, structure
+from fhir_server.artifacts.r4 import ElementFacts, structure
 from fhir_server.fhirpath import compile_expression
 from fhir_server.terminology.service import TerminologyService
+from fhir_server.validation.advice import HasCode, advised, relative_system, unknown_code
 from fhir_server.validation.checks import fail, invariant_check
 from fhir_server.validation.compiler import Compiler
+from fhir_server.validation.core_extensions import core_extension, may_stand
 from fhir_server.validation.differential import UnenforceableConstruct
-from fhir_server.validation.finding import Check, Findings, Scope, merged
+from fhir_server.validation.finding import Check, Findings, Scope, below, merged
 from fhir_server.validation.identifiers import Identifiers
 from fhir_server.validation.profile_compiler import HL7, Profile, ProfileCompiler
 from fhir_server.validation.structure import Members
@@ -27,9 +29,12 @@ _NOT_ADVISED: Final = frozenset({"dom-6"})
 class Profiles:
     """Every profile and extension of the catalogue, compiled. Immutable; shared by all threads."""
 
-    def __init__(self, profiles: Iterable[Profile], identifiers: Identifiers) -> None:
+    def __init__(
+        self, profiles: Iterable[Profile], identifiers: Identifiers, has_code: HasCode = lambda _system, _code: None
+    ) -> None:
         self._by_url = {profile.url: profile for profile in profiles}
         self.identifiers = identifiers
+        self.has_code = has_code
 
     @classmethod
     def load(cls, catalog: Catalog, terminology: TerminologyService) -> Self:
@@ -37,7 +42,8 @@ class Profiles:
         profiles, refused = compile_all(catalog, terminology)
         if refused:
             raise refused[0]
-        return cls(profiles, Identifiers(catalog.of_type("NamingSystem")))
+        identifiers = Identifiers(catalog.of_type("NamingSystem"))
+        return cls(profiles, identifiers, lambda system, code: terminology.validate_code(system, code).result)
 
     def get(self, canonical: str) -> Profile | None:
         """Return the profile with this canonical, whatever version it names."""
@@ -77,10 +83,11 @@ def compile_all(
 
 
 class ProfiledCompiler(Compiler):
-    """The compiler of base R4, with profiles, extensions and national identifiers on top."""
+    """The compiler of base R4, with profiles, extensions and national identifiers on top; `advice` adds remarks."""
 
-    def __init__(self, profiles: Profiles) -> None:
+    def __init__(self, profiles: Profiles, *, advice: bool = False) -> None:
         super().__init__()
+        self._advises = advice
         self._profiles = profiles
         self._advice: dict[str, tuple[Check, ...]] = {}
 
@@ -136,33 +143,68 @@ class ProfiledCompiler(Compiler):
 
     def _item(self, members: Members, facts: ElementFacts, kind: str) -> Check:
         item = super()._item(members, facts, kind)
-        return _extended(item, members.path, self._profiles) if kind == "Extension" else item
+        if kind == "Extension":
+            return _extended(item, members.path, self._profiles)
+        if not self._advises:
+            return item
+        if kind == "Coding":
+            return advised(item, lambda value: unknown_code(value, self._profiles.has_code))
+        return advised(item, relative_system) if kind == "Identifier" else item
+
+    def _companion(self, facts: ElementFacts, kind: str) -> Check:
+        return _beside(super()._companion(facts, kind), facts.path, kind, self._profiles)
 
 
 def _extended(item: Check, place: str, profiles: Profiles) -> Check:
-    """Judge an extension by its definition when that is ours: its content, and that it may stand here."""
+    """Judge an extension by its definition when that is ours or R4's: its content, and that it may stand here.
+
+    Beside a primitive (`Element`) the place is not known here: `_beside` judges it.
+    """
 
     def check(value: Any, scope: Scope) -> Findings:
         found = item(value, scope)
         url = value.get("url") if type(value) is dict else None
-        profile = profiles.get(url) if type(url) is str else None
-        if profile is None or profile.type != "Extension":
+        if type(url) is not str:
             return found
-        found = merged(found, profile.check(value, scope))
-        if profile.contexts and not any(_may_stand(place, context) for context in profile.contexts):
-            text = say("extension-context", url=profile.url, place=place, contexts=", ".join(profile.contexts))
-            found = merged(found, fail("extension-context", "extension", text))
+        profile = profiles.get(url)
+        if profile is not None and profile.type == "Extension":
+            found = merged(found, profile.check(value, scope))
+            if place in profile.contexts:
+                return found
+        elif (core := core_extension(url)) is not None:
+            found = merged(found, core.check(value))
+        return found if place == "Element" else merged(found, _misplaced(url, profiles, place))
+
+    return check
+
+
+def _beside(item: Check, path: str, kind: str, profiles: Profiles) -> Check:
+    """Judge the places of the extensions on a primitive, which is an element at `path` of the type `kind`."""
+
+    def check(value: Any, scope: Scope) -> Findings:
+        found = item(value, scope)
+        listed = value.get("extension") if type(value) is dict else None
+        for index, one in enumerate(listed if type(listed) is list else ()):
+            url = one.get("url") if type(one) is dict else None
+            if type(url) is str and (fault := _misplaced(url, profiles, kind, path)):
+                found = merged(found, below(f".extension[{index}]", fault))
         return found
 
     return check
 
 
-def _may_stand(place: str, context: str) -> bool:
-    if context in (place, "Element"):
-        return True
-    if is_resource_type(place):
-        return context == "Resource" or is_subtype(place, context)
-    return is_subtype(place, context)
+def _misplaced(url: str, profiles: Profiles, place: str, element: str = "") -> Findings:
+    profile = profiles.get(url)
+    if profile is not None:
+        name, contexts, places = profile.url, profile.contexts, frozenset(profile.contexts)
+    elif (core := core_extension(url)) is not None:
+        name, contexts, places = core.url, core.contexts, core.places
+    else:
+        return None
+    if not places or may_stand(places, place, element):
+        return None
+    text = say("extension-context", url=name, place=element or place, contexts=", ".join(contexts))
+    return fail("extension-context", "extension", text)
 
 
 def _unsupported(profile: Profile, value: dict[str, Any]) -> Findings:

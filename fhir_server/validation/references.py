@@ -20,9 +20,15 @@ def reference_check(targets: tuple[str, ...], plain: Check) -> Check:
     fits = ID_PATTERN.fullmatch
 
     def check(value: Any, scope: Scope) -> Findings:
-        found = plain(value, scope)
         if type(value) is not dict:
-            return found
+            return plain(value, scope)
+        if len(value) == 1:  # nothing but a relative reference: by far the most frequent kind
+            text = value.get("reference")
+            if type(text) is str:
+                head, _, tail = text.partition("/")
+                if head in allowed and fits(tail):
+                    return None
+        found = plain(value, scope)
         text = value.get("reference")
         if type(text) is str and text:
             head, _, tail = text.partition("/")

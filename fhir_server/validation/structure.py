@@ -74,7 +74,7 @@ def object_check(members: Members) -> Check:
                 found = merged(found, _unknown(members, name, scope))
             elif (fault := member_check(member, scope)) and (fault := _settled(value, name, fault)):
                 found = merged(found, below(members.steps[name], fault))
-        if members.plain and len(value) > 1:
+        if members.plain and (len(value) > 1 or (value and "id" not in value)):
             return found
         if not members.required <= value.keys() or members.required_choices:
             found = merged(found, _missing(members, value))

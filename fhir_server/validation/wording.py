@@ -5,13 +5,14 @@ texts themselves. So it costs nothing to say the same in another language, and o
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
 from typing import Any, Final
 
 from fhir_server.model.issue import Issue
+from fhir_server.validation.phrases import rephrased
 
 LANGUAGES: Final = ("en", "nl", "fr")
 """The languages that texts can be given in; the first where none of them is wanted."""
@@ -81,6 +82,23 @@ def _quality(parameter: str) -> float:
 
 
 def translated(issue: Issue, language: str) -> Issue:
-    """Return the issue with its text in a language."""
+    """Return the issue with its text in a language; as it is where its text is known in English only."""
     text = issue.diagnostics
-    return issue._replace(diagnostics=text.translated(language)) if isinstance(text, Said) else issue
+    if language == LANGUAGES[0]:
+        return issue
+    other = text.translated(language) if isinstance(text, Said) else rephrased(issue.key, text, language)
+    return issue if other is None else issue._replace(diagnostics=other)
+
+
+def outcome_in(issues: Iterable[Issue], accept_language: str) -> tuple[tuple[Issue, ...], str]:
+    """Return the issues in the best language for an Accept-Language header, and the Content-Language that they then have.
+
+    It names English too where some text is known in English only (RFC 9110, 8.5: a list when there are several).
+    """
+    given = tuple(issues)
+    language = choose_language(accept_language) if accept_language else LANGUAGES[0]
+    if language == LANGUAGES[0]:
+        return given, language
+    told = tuple(translated(issue, language) for issue in given)
+    kept = [one.diagnostics == other.diagnostics for one, other in zip(given, told, strict=True)]
+    return told, LANGUAGES[0] if all(kept) else f"{language}, {LANGUAGES[0]}" if any(kept) else language

@@ -58,6 +58,7 @@ def test_a_required_element_that_is_dropped_is_missed(data: st.DataObject) -> No
     assume(required)
     name = data.draw(st.sampled_from(required))
     del resource[name]
+    resource.pop(f"_{name}", None)  # an element that has only extensions is there
     assert ("cardinality-min", resource["resourceType"]) in [(one.key, one.expression) for one in errors(resource)]
 
 

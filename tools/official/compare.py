@@ -141,7 +141,7 @@ def ours(asked: list[Case]) -> dict[Case, list[Fault]]:
     found: dict[Case, list[Fault]] = {}
     for case in asked:
         resource = codec.decode_resource(case.path.read_bytes())
-        issues = base.validate(resource) if case.level == "base" else profiled.judge(resource).issues
+        issues = base.report(resource) if case.level == "base" else profiled.judge(resource).issues
         errors = [issue for issue in issues if issue.severity in ("error", "fatal")]
         found[case] = [Fault(issue.expression, issue.key, str(issue.diagnostics)) for issue in errors]
     return found

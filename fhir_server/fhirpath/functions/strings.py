@@ -53,9 +53,8 @@ def _replace(evaluation: Evaluation, nodes: Nodes, pattern: Nodes, substitution:
     old, new = text_of(evaluation, pattern, "replace()"), text_of(evaluation, substitution, "replace()")
     if text is None or old is None or new is None:
         return []
-    replaced = text.replace(old, new)
-    evaluation.spend(len(replaced) // 100)
-    return result(replaced)
+    evaluation.spend((len(text) + text.count(old) * len(new)) // 100)  # before it is made: it may be beyond any memory
+    return result(text.replace(old, new))
 
 
 def _pattern(site: Site) -> Callable[[Evaluation, Nodes], Regex | None]:

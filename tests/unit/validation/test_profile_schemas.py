@@ -24,6 +24,7 @@ NOT_EXPRESSED = {
     "obs-3",
     "org-1",
     "ppc-1",
+    "que-2",
     "ext-1",
     "extension-context",
     "profile-binding",

@@ -27,6 +27,8 @@ class Principal:
     """Why, as a code of https://terminology.hl7.org/ValueSet-v3-PurposeOfUse (`BTG` breaks the glass); "" is routine."""
     reason: str = ""
     """The words that go with `purpose`, for the audit trail."""
+    areas: frozenset[str] = frozenset()
+    """The `Location/id` of the areas that a link worker answers for; empty for who is not bound to one."""
 
     @property
     def anonymous(self) -> bool:

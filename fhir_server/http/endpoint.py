@@ -3,14 +3,16 @@
 import itertools
 import secrets
 import traceback
+from asyncio import timeout
 from collections.abc import Awaitable, Callable, MutableMapping
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 import structlog
 
 from fhir_server.access.principal import Principal
-from fhir_server.http.developer import developer_principal
+from fhir_server.http.identity import Developer, Identity
 from fhir_server.http.negotiate import (
     NO_PREFERENCES,
     check_accept,
@@ -18,11 +20,12 @@ from fhir_server.http.negotiate import (
     sent_type,
     split_format,
 )
-from fhir_server.http.responses import Response, render, render_error, render_failure
+from fhir_server.http.responses import Headers, Response, render, render_error, render_failure
+from fhir_server.http.security import Origins, options_headers
 from fhir_server.interactions.context import Engine
 from fhir_server.interactions.perform import perform_async
 from fhir_server.interactions.request import NO_PRECONDITIONS, Parameters, Preconditions, Request
-from fhir_server.model.errors import FhirError, Malformed, TooLarge
+from fhir_server.model.errors import FhirError, Malformed, TimedOut, TooLarge
 from fhir_server.validation.crosscheck import disagreement
 
 Scope = MutableMapping[str, Any]
@@ -52,6 +55,10 @@ class FhirEndpoint:
         base: str,
         base_path: str,
         max_body_bytes: int,
+        identity: Identity | None = None,
+        fixed_headers: Headers | None = None,
+        origins: Origins | None = None,
+        body_seconds: float = 60.0,
         cross_check: bool = False,
         trace: bool = False,
     ) -> None:
@@ -59,6 +66,10 @@ class FhirEndpoint:
         self._base = base
         self._prefix = base_path.encode()
         self._max_body = max_body_bytes
+        self._identity: Identity = identity or Developer()
+        self._fixed = fixed_headers or []
+        self._origins = origins or Origins(())
+        self._body_seconds = body_seconds
         self._cross_check = cross_check
         self._trace = trace
 
@@ -66,6 +77,7 @@ class FhirEndpoint:
         """Answer one HTTP request; a defect of ours is logged with its request id and told as 500 without detail."""
         headers: HeaderMap = dict(scope["headers"])
         request_id = _request_id(headers.get(b"x-request-id", b""))
+        headers[b"x-request-id"] = request_id.encode()  # the one that counts from here on
         try:
             response = await self._respond(scope, headers, receive)
             if self._cross_check and response.body and (doubt := disagreement(response.body)):
@@ -78,31 +90,57 @@ class FhirEndpoint:
                 "request failed", request_id=request_id, method=scope["method"], **_place(error)
             )  # a traceback could quote what was sent
             response = render_failure(request_id)
-        await _send(send, scope["method"], response, request_id)
+        fixed = self._fixed
+        if self._origins:
+            fixed = fixed + self._origins.headers(headers.get(b"origin", b""))
+        await _send(send, scope["method"], response, request_id, fixed)
         if self._trace:
             _log.debug("answered", request_id=request_id, method=scope["method"], status=int(response.status))
 
     async def _respond(self, scope: Scope, headers: HeaderMap, receive: Receive) -> Response:
         indent = False
+        if scope["method"] == "OPTIONS":
+            return Response(HTTPStatus.NO_CONTENT, options_headers(headers, self._origins), b"")
         try:
+            principal = self._identity.known(headers)
+            if principal is None:
+                principal = await self._identified(scope, headers)
             query = _query(scope["query_string"]) if scope["query_string"] else ()
             asked = ""
             if query:
                 query, asked, indent = split_format(query)
             if not asked and (accept := headers.get(b"accept", b"")) != b"application/fhir+json":
                 check_accept(accept.decode("latin-1"))
-            request = await self._request(scope, headers, receive, query)
+            request = await self._request(scope, headers, receive, query, principal)
             return render(request, await perform_async(self._engine, request), indent=indent)
         except FhirError as error:
-            return render_error(error, indent=indent)
+            return render_error(error, indent=indent, languages=headers.get(b"accept-language", b"").decode("latin-1"))
 
-    async def _request(self, scope: Scope, headers: HeaderMap, receive: Receive, query: Parameters) -> Request:
+    async def _identified(self, scope: Scope, headers: HeaderMap) -> Principal:
+        """Ask who calls; a refusal goes into the audit trail."""
+        try:
+            return await self._identity.identify(headers, scope)
+        except FhirError as error:
+            request_id = headers[b"x-request-id"].decode()
+            asked = Request(scope["method"], self._path(scope), base=self._base, request_id=request_id)
+            self._engine.auditor.refused(asked, error)
+            raise
+
+    async def _request(
+        self, scope: Scope, headers: HeaderMap, receive: Receive, query: Parameters, principal: Principal
+    ) -> Request:
         method = scope["method"]
         path = self._path(scope)
         body, content_type = None, ""
         if method in _WITH_BODY:
             content_type = sent_type(headers.get(b"content-type", b"").decode("latin-1"), method, path)
-            body = await self._body(headers, receive)
+            try:
+                async with timeout(self._body_seconds):
+                    body = await self._body(headers, receive)
+            except TimeoutError as error:
+                raise TimedOut(
+                    f"The body did not arrive within {self._body_seconds:g} s (setting body_seconds). Send less at once."
+                ) from error
         prefer = headers.get(b"prefer")
         wishes = preferences(prefer.decode("latin-1")) if prefer else NO_PREFERENCES
         return Request(
@@ -114,9 +152,10 @@ class FhirEndpoint:
             preconditions=NO_PRECONDITIONS if _CONDITIONS.isdisjoint(headers) else _preconditions(headers),
             returns=wishes.returns,
             strict=wishes.strict,
-            principal=_principal(headers),
+            principal=principal,
             base=self._base,
             languages=headers.get(b"accept-language", b"").decode("latin-1"),
+            request_id=headers[b"x-request-id"].decode(),
         )
 
     def _path(self, scope: Scope) -> str:
@@ -176,12 +215,6 @@ def _preconditions(headers: HeaderMap) -> Preconditions:
     return Preconditions(text(b"if-match"), text(b"if-none-match"), text(b"if-modified-since"), condition)
 
 
-def _principal(headers: HeaderMap) -> Principal:
-    return developer_principal(
-        headers.get(b"x-dev-organization", b"").decode("latin-1"), headers.get(b"x-dev-roles", b"").decode("latin-1")
-    )
-
-
 def _place(error: Exception) -> dict[str, object]:
     """Describe where a defect struck, without any value: messages and locals may hold personal data."""
     frames = traceback.extract_tb(error.__traceback__)
@@ -199,9 +232,10 @@ def _request_id(sent: bytes) -> str:
     return f"{_PROCESS}-{next(_requests):x}"
 
 
-async def _send(send: Send, method: str, response: Response, request_id: str) -> None:
+async def _send(send: Send, method: str, response: Response, request_id: str, fixed: Headers) -> None:
     headers = [
         *response.headers,
+        *fixed,
         (b"content-length", b"%d" % len(response.body)),
         (b"x-request-id", request_id.encode()),
     ]

@@ -5,11 +5,13 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
+from fhir_server.http.security import refusal_headers
 from fhir_server.interactions.request import Kind, Request, Result
 from fhir_server.interactions.status import status_of, status_of_error
 from fhir_server.model.codec import encode, pretty
 from fhir_server.model.errors import FhirError, MethodNotAllowed, Unavailable
 from fhir_server.model.issue import Issue, operation_outcome
+from fhir_server.validation.wording import outcome_in
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -35,9 +37,12 @@ def render(request: Request, result: Result, *, indent: bool = False) -> Respons
         if request.method not in ("GET", "HEAD") and not version.deleted:
             place = f"{request.base}/{version.type}/{version.id}/_history/{version.version}".encode()
             headers.append((b"location" if result.located else b"content-location", place))
-    body = result.body
+    body, language = result.body, result.language
     if body is None and result.issues:
-        body = encode(operation_outcome(result.issues))
+        told, language = outcome_in(result.issues, request.languages)
+        body = encode(operation_outcome(told))
+    if language:
+        headers.append((b"content-language", language.encode()))
     if body is None or result.kind is Kind.NOT_MODIFIED:
         return Response(status, headers, b"")
     headers.append((b"content-type", result.media_type.encode()) if result.media_type else _CONTENT_TYPE)
@@ -50,14 +55,16 @@ def _http_date(seconds: int) -> bytes:
     return formatdate(seconds, usegmt=True).encode()
 
 
-def render_error(error: FhirError, *, indent: bool = False) -> Response:
-    """Render a refusal as an OperationOutcome."""
-    headers: Headers = [_CONTENT_TYPE]
+def render_error(error: FhirError, *, indent: bool = False, languages: str = "") -> Response:
+    """Render a refusal as an OperationOutcome, in the best language for `languages` (Accept-Language)."""
+    told, language = outcome_in(error.issues, languages)
+    headers: Headers = [_CONTENT_TYPE, (b"content-language", language.encode())]
+    headers += refusal_headers(error)
     if isinstance(error, Unavailable):
         headers.append((b"retry-after", b"%d" % error.retry_after))
     if isinstance(error, MethodNotAllowed):
         headers.append((b"allow", ", ".join(error.allowed).encode()))
-    body = encode(operation_outcome(error.issues))
+    body = encode(operation_outcome(told))
     return Response(status_of_error(error), headers, pretty(body) if indent else body)
 
 
@@ -65,4 +72,4 @@ def render_failure(request_id: str) -> Response:
     """Render a defect of ours: no detail leaves the server, the request id finds it in the log."""
     text = f"The server failed on this request. Report the request id {request_id}."
     body = encode(operation_outcome([Issue("internal-error", "exception", text, severity="fatal")]))
-    return Response(HTTPStatus.INTERNAL_SERVER_ERROR, [_CONTENT_TYPE], body)
+    return Response(HTTPStatus.INTERNAL_SERVER_ERROR, [_CONTENT_TYPE, (b"content-language", b"en")], body)

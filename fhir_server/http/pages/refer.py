@@ -1,0 +1,236 @@
+"""Referring, in three pages: the needs and where the person lives, the services that fit, the person and the consent."""
+
+import re
+from datetime import date
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from fastapi import Response
+
+from fhir_server.http.pages.referral import Order, send_order
+from fhir_server.http.pages.suggestions import place_query, suggested
+from fhir_server.http.pages.visit import Form, Visit
+from fhir_server.http.pages.words import CODES, PROFILE, addresses, concept, labels, person_name, reference_of
+from fhir_server.interactions.status import status_of_error
+from fhir_server.model.clock import render_instant
+from fhir_server.model.errors import FhirError, Forbidden, Malformed
+from fhir_server.model.issue import Issue
+from fhir_server.model.resource import Resource
+from fhir_server.validation.wording import outcome_in
+
+LANGUAGES: Final = ("nl", "fr", "de", "en", "ar", "tr", "es", "it", "pl", "pt", "ro", "bg", "ru", "uk", "fa", "ps", "ti")
+_MAY_REFER: Final = frozenset({"referrer", "link-worker"})
+_NUMBER: Final = re.compile(r"[0-9A-F]{12}")
+_LONGEST_REASON: Final = 250
+_MOST_FOUND: Final = "10"
+_FIELDS: Final = ("given", "family", "birth", "phone", "email", "street", "postal", "city", "reason", "way", "find", "patient")
+
+
+async def needs(visit: Visit) -> Response:
+    """Ask what the person needs and where the person lives."""
+    _check(visit)
+    return await _needs(visit, ())
+
+
+async def services(visit: Visit) -> Response:
+    """Show which services fit, and why."""
+    _check(visit)
+    query = visit.query
+    chosen, place = query.all("need"), query.one("place", 80)
+    missing = [name for name, there in (("need", chosen), ("place", place)) if not there]
+    if missing:
+        return await _needs(visit, [visit.texts(f"refer.missing.{name}") for name in missing], HTTPStatus.BAD_REQUEST)
+    asked = [*(("need", code) for code in chosen), place_query(place)]
+    if age := query.one("age", 10):
+        asked.append(("age", age))
+    asked += [("language", code) for code in query.all("language")]
+    asked += [("at-home", "true")] if query.flag("at-home") else []
+    asked += [("exclusions", "true")] if query.flag("exclusions") else []
+    try:
+        found = await suggested(visit.fhir, asked, place)
+    except FhirError as error:
+        told = error.issues if error.issues[0].key != "unknown-area" else ()
+        said = _words(visit, told) or [visit.texts("refer.unknown-place", place=place)]
+        return await _needs(visit, said, status_of_error(error))
+    known = labels(await visit.fhir.choices("social-need"))
+    return await visit.page(
+        "refer-services.html",
+        found=found,
+        names=[known.get(code, code) for code in chosen],
+        place=place,
+        kept=[(name, value) for name, value in query.pairs if name in ("need", "place", "age", "language", "at-home")],
+        more=urlencode([*query.pairs, ("exclusions", "yes")]),
+        change=urlencode(query.pairs),
+        exclusions=query.flag("exclusions"),
+    )
+
+
+async def person(visit: Visit) -> Response:
+    """Ask who it is, and whether and how the person agreed."""
+    _check(visit)
+    if not visit.query.all("service"):
+        back = urlencode([*visit.query.pairs, ("none", "yes")])
+        return visit.see_other(f"/refer/services?{back}")
+    place = visit.query.one("place", 80)
+    name = "postal" if place_query(place)[0] == "postal-code" else "city"
+    return await _person(visit, visit.query, {name: place}, ())
+
+
+async def send(visit: Visit) -> Response:
+    """Find a person who was referred before, or send the referral."""
+    _check(visit)
+    form = visit.form
+    values = {name: form.one(name, 500) for name in _FIELDS}
+    if form.one("do") == "find":
+        return await _person(visit, form, values, (), found=await _find(visit, values["find"]))
+    wrong = _missing(visit, values)
+    if wrong:
+        return await _person(visit, form, values, wrong, status=HTTPStatus.UNPROCESSABLE_ENTITY)
+    try:
+        made = await send_order(visit.fhir, await _order(visit, values))
+    except FhirError as error:
+        return await _person(visit, form, values, _words(visit, error.issues), status=status_of_error(error))
+    return visit.see_other(f"/referrals/{made}?done=sent")
+
+
+def _check(visit: Visit) -> None:
+    if not visit.roles & _MAY_REFER or not visit.organization:
+        raise Forbidden("Referring is for practices and link workers.", key="access-role")
+
+
+async def _needs(visit: Visit, said: Any, status: int = HTTPStatus.OK) -> Response:
+    query = visit.query
+    return await visit.page(
+        "refer-needs.html",
+        status=status,
+        said=said,
+        domains=await visit.fhir.choices("social-need"),
+        chosen=frozenset(query.all("need")),
+        place=query.one("place", 80),
+        age=query.one("age", 10),
+        languages_spoken=LANGUAGES,
+        spoken=frozenset(query.all("language")),
+        at_home=query.flag("at-home"),
+    )
+
+
+async def _person(
+    visit: Visit, kept: Form, values: dict[str, str], said: Any, *, found: Any = None, status: int = HTTPStatus.OK
+) -> Response:
+    chosen = [await visit.fhir.read(f"HealthcareService/{name}") for name in kept.all("service")]
+    known = labels(await visit.fhir.choices("social-need"))
+    number = kept.one("number", 20)
+    return await visit.page(
+        "refer-person.html",
+        status=status,
+        said=said,
+        values={name: values.get(name, "") for name in _FIELDS},
+        preferred=frozenset(kept.all("preference")),
+        consented=kept.flag("consented"),
+        services=[(one["id"], one.get("name", one["id"])) for one in chosen],
+        names=[known.get(code, code) for code in kept.all("need")],
+        kept=[(name, value) for name, value in kept.pairs if name in ("need", "place", "age", "service")],
+        ways=await visit.fhir.choices("consent-way"),
+        preferences=await visit.fhir.choices("contact-preference"),
+        number=number if _NUMBER.fullmatch(number) else visit.site.engine.ids.new_id()[:12].upper(),
+        found=found,
+        change=urlencode([pair for pair in kept.pairs if pair[0] in ("need", "place", "age", "language", "at-home")]),
+    )
+
+
+async def _find(visit: Visit, name: str) -> list[tuple[str, str, str]]:
+    """Return people whom the visitor sees, by name: reference, name, birth date and town."""
+    if len(name) < 2:  # noqa: PLR2004  # one letter finds everybody
+        return []
+    people = await visit.fhir.search("Patient", ("name", name.replace(",", "\\,")), ("_count", _MOST_FOUND))
+    return [
+        (
+            f"Patient/{one['id']}",
+            person_name(one),
+            " · ".join([*filter(None, [visit.texts.day(one.get("birthDate", ""))]), *addresses(one)[:1]]),
+        )
+        for one in people.matches
+    ]
+
+
+def _missing(visit: Visit, values: dict[str, str]) -> list[str]:
+    """Return what has to be filled in still, in the words of the page."""
+    texts = visit.texts
+    wrong = []
+    if not values["patient"]:
+        if not values["family"] and not values["given"]:
+            wrong.append(texts("refer.missing.name"))
+        if not values["phone"] and not values["email"] and not values["street"]:
+            wrong.append(texts("refer.missing.contact"))
+        if values["birth"] and not _is_day(values["birth"]):
+            wrong.append(texts("refer.missing.birth"))
+    if not values["reason"] or len(values["reason"]) > _LONGEST_REASON:
+        wrong.append(texts("refer.missing.reason"))
+    if not visit.form.flag("consented") or not values["way"]:
+        wrong.append(texts("refer.missing.consent"))
+    return wrong
+
+
+async def _order(visit: Visit, values: dict[str, str]) -> Order:
+    known = labels(await visit.fhir.choices("social-need"))
+    ways = labels(await visit.fhir.choices("consent-way"))
+    needs_asked = tuple((code, known[code]) for code in dict.fromkeys(visit.form.all("need")) if code in known)
+    chosen = [await visit.fhir.read(f"HealthcareService/{name}") for name in dict.fromkeys(visit.form.all("service"))]
+    number = visit.form.one("number", 20)
+    if not needs_asked or not chosen or values["way"] not in ways or not _NUMBER.fullmatch(number):
+        raise Malformed("The form is not complete. Begin again with the needs.", key="form-field")
+    return Order(
+        visit.organization,
+        values["patient"] or await _patient(visit, values),
+        needs_asked,
+        values["reason"],
+        tuple((f"HealthcareService/{one['id']}", reference_of(one.get("providedBy"))) for one in chosen),
+        (values["way"], ways[values["way"]]),
+        number,
+        render_instant(visit.site.engine.clock.now_ms()),
+    )
+
+
+async def _patient(visit: Visit, values: dict[str, str]) -> Resource:
+    """Return the person as a Patient, with what was filled in and nothing else."""
+    ways = labels(await visit.fhir.choices("contact-preference"))
+    name = {"use": "usual", "family": values["family"], "given": [values["given"]] if values["given"] else None}
+    address = {
+        "use": "home",
+        "line": [values["street"]] if values["street"] else None,
+        "city": values["city"],
+        "postalCode": values["postal"],
+    }
+    telecom = [{"system": system, "value": values[system]} for system in ("phone", "email") if values[system]]
+    preferred = [
+        {"url": f"{PROFILE}/contact-preference", "valueCodeableConcept": concept(f"{CODES}/contact-preference", code, ways[code])}
+        for code in visit.form.all("preference")
+        if code in ways
+    ]
+    patient = {
+        "resourceType": "Patient",
+        "meta": {"profile": [f"{PROFILE}/referral-patient"]},
+        "extension": preferred,
+        "name": [_full(name)],
+        "telecom": telecom,
+        "birthDate": values["birth"],
+        "address": [_full(address)],
+    }
+    return _full(patient)
+
+
+def _full(members: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in members.items() if value}
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
+def _words(visit: Visit, issues: tuple[Issue, ...]) -> list[str]:
+    told, _ = outcome_in(issues, visit.texts.language)
+    return [issue.diagnostics for issue in told]

@@ -18,14 +18,14 @@ TASK_MOVES: dict[str, dict[str, str]] = {
     },
     "ready": {"in-progress": "O", "cancelled": _EVERYONE, "entered-in-error": "RS"},
     "accepted": {
-        "in-progress": "O", "on-hold": "OS", "completed": "O", "failed": "O", "cancelled": _EVERYONE,
+        "in-progress": "O", "on-hold": "OS", "completed": "OS", "failed": "O", "cancelled": _EVERYONE,
         "entered-in-error": "RS",
     },
     "in-progress": {
-        "on-hold": "OS", "completed": "O", "failed": "O", "cancelled": _EVERYONE, "entered-in-error": "RS",
+        "on-hold": "OS", "completed": "OS", "failed": "O", "cancelled": _EVERYONE, "entered-in-error": "RS",
     },
     "on-hold": {
-        "in-progress": "O", "completed": "O", "failed": "O", "cancelled": _EVERYONE, "entered-in-error": "RS",
+        "in-progress": "O", "completed": "OS", "failed": "O", "cancelled": _EVERYONE, "entered-in-error": "RS",
     },
     "rejected": {"entered-in-error": "RS"},
     "completed": {"entered-in-error": "RS"},
@@ -35,7 +35,7 @@ TASK_MOVES: dict[str, dict[str, str]] = {
 }  # fmt: skip
 
 REQUEST_MOVES: dict[str, dict[str, str]] = {
-    "draft": {"active": "R", "revoked": "RP", "entered-in-error": "RS"},
+    "draft": {"active": "RS", "revoked": "RPS", "entered-in-error": "RS"},
     "active": {"on-hold": "R", "revoked": "RPS", "completed": "S", "entered-in-error": "RS"},
     "on-hold": {"active": "R", "revoked": "RPS", "completed": "S", "entered-in-error": "RS"},
     "unknown": {"active": "R", "revoked": "RP", "entered-in-error": "RS"},

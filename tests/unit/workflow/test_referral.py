@@ -49,9 +49,30 @@ def test_each_performer_gets_one_task_that_holds_the_least_it_needs() -> None:
         "owner": ref(FAMILY),
         "reasonCode": {"text": "Jonge vader, zoekt werk"},
         "restriction": {"period": {"end": "2026-11-30T09:30:00.000Z"}},
+        "input": [said("age-band", "Age band", "18-24"), said("municipality", "Municipality", "Vilvoorde")],
     }
     assert made[0]["meta"]["profile"] == ["https://w3id.org/social-referral/StructureDefinition/referral-task"]
     assert [topic for topic, _ in region.events] == ["task-changed", "referral-sent"] * 2
+
+
+def said(code: str, text: str, value: str) -> dict[str, Any]:
+    coding = {"system": "https://w3id.org/social-referral/CodeSystem/task-parameter", "code": code}
+    return {"type": {"coding": [coding], "text": text}, "valueString": value}
+
+
+@pytest.mark.parametrize(
+    ("more", "place"),
+    [
+        ({"for": {**ref("Patient/erdan"), "display": "Erdan"}}, "Task.for.display"),
+        ({"for": {**ref("Patient/erdan"), "identifier": {"value": "1"}}}, "Task.for.identifier"),
+        ({"contained": [{"resourceType": "Patient", "id": "p"}]}, "Task.contained[0]"),
+    ],
+)
+def test_a_task_that_nobody_accepted_does_not_say_who_the_person_is(more: dict[str, Any], place: str) -> None:
+    region = Region()
+    region.commit(GP, request(status="draft", performer=[]))
+    with violates("task-least-data", place, "before anybody accepted"):
+        region.commit(GP, task(status="draft", **more))
 
 
 def test_the_agreed_term_is_a_setting() -> None:

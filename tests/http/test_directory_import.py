@@ -1,0 +1,185 @@
+"""The social map comes in by command, comes again without doubling, and says row by row what is wrong."""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from fhir_server.cli import main
+
+AREAS = "NIS;naam;postcodes\n23088;Vilvoorde;1800\n23047;Machelen;1830, 1831\n"
+HSDS = Path(__file__).parents[3] / "shared" / "data" / "openreferral-hsds-native"
+HEADER = [
+    "organisatie",
+    "dienst",
+    "dienst id",
+    "noden",
+    "soort aanbod",
+    "straat en nummer",
+    "gemeente",
+    "werkingsgebied",
+    "leeftijd van",
+]
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, list(arguments))
+
+
+class Region:
+    """A store in a folder, and the commands on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.store = str(folder / "fhir.sqlite")
+        self.exports = 0
+
+    def bring(
+        self, rows: list[list[str]], *options: str, name: str = "offer.csv", mapping: str = "spreadsheet"
+    ) -> Result:
+        text = io.StringIO()
+        csv.writer(text).writerows([HEADER, *rows])
+        return self.bring_file(name, text.getvalue().encode(), mapping, *options)
+
+    def bring_file(self, name: str, raw: bytes, mapping: str, *options: str) -> Result:
+        path = self.folder / name
+        path.write_bytes(raw)
+        return run(
+            "directory", "import", str(path), "--mapping", mapping, "--source", "zone", "--to", self.store, *options
+        )
+
+    def stored(self, resource_type: str) -> dict[str, dict[str, Any]]:
+        self.exports += 1
+        out = self.folder / f"out-{self.exports}"
+        exported = run("export", "--store", self.store, "--out", str(out))
+        assert exported.exit_code == 0, exported.output
+        file = out / f"{resource_type}.ndjson"
+        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+        return {resource["id"]: resource for resource in map(json.loads, lines) if resource["id"].startswith("zone-")}
+
+
+@pytest.fixture
+def region(tmp_path: Path) -> Region:
+    region = Region(tmp_path)
+    result = region.bring_file("areas.csv", AREAS.encode(), "areas")
+    assert result.exit_code == 0, result.output
+    return region
+
+
+def row(service: str = "Budgethulp", number: str = "b1", **other: str) -> list[str]:
+    cells = {"organisatie": "CAW", "dienst": service, "dienst id": number, "noden": "debt", "soort aanbod": "debt-help"}
+    cells |= {"straat en nummer": "Markt 1", "gemeente": "Vilvoorde", "werkingsgebied": "1800; 23047; Machelen"} | other
+    return [cells.get(name, "") for name in HEADER]
+
+
+def test_services_come_with_their_organisation_site_codes_and_areas(region: Region) -> None:
+    result = region.bring([row(), row("Opvoedwinkel", "b2", noden="Opvoeding; Werk", **{"leeftijd van": "18"})])
+    assert result.exit_code == 0, result.output
+    assert "created 2 HealthcareService, 1 Location, 1 Organization" in result.output
+    services = region.stored("HealthcareService")
+    first, second = services["zone-service-b1"], services["zone-service-b2"]
+    assert first["category"][0]["coding"][0]["code"] == "debt-help"
+    assert [area["reference"] for area in first["coverageArea"]] == ["Location/zone-area-23088"] + [
+        "Location/zone-area-23047"
+    ] * 2
+    assert first["providedBy"] == second["providedBy"]
+    assert first["providedBy"]["reference"].split("/")[1] in region.stored("Organization")
+    assert first["location"][0]["reference"].split("/")[1] in region.stored("Location")
+
+
+def test_importing_again_changes_what_changed_and_marks_what_vanished(region: Region) -> None:
+    assert region.bring([row(), row("Weg", "b2")]).exit_code == 0
+    again = region.bring([row(), row("Weg", "b2")])
+    assert "unchanged 2 HealthcareService, 1 Location, 1 Organization" in again.output
+    assert region.stored("HealthcareService")["zone-service-b1"]["meta"]["versionId"] == "1"
+    changed = region.bring([row("Budgethulp Plus")])
+    assert "updated 1 HealthcareService" in changed.output
+    assert "inactive HealthcareService/zone-service-b2" in changed.output
+    services = region.stored("HealthcareService")
+    assert (services["zone-service-b1"]["name"], services["zone-service-b2"]["active"]) == ("Budgethulp Plus", False)
+    assert region.stored("Location")["zone-area-23088"]["status"] == "active"  # another mapping brought it
+    back = region.bring([row("Budgethulp Plus"), row("Weg", "b2")])
+    assert "updated 1 HealthcareService" in back.output
+    assert region.stored("HealthcareService")["zone-service-b2"]["active"] is True
+
+
+def test_a_refused_row_is_named_and_nothing_vanishes_because_of_it(region: Region) -> None:
+    assert region.bring([row(), row("Twee", "b2")]).exit_code == 0
+    result = region.bring([row(), row("", "b2")])
+    assert result.exit_code == 1
+    assert "error row 3: service: There is no value for name" in result.output
+    assert "nothing was marked inactive" in result.output
+    assert region.stored("HealthcareService")["zone-service-b2"]["active"] is True
+
+
+def test_what_a_row_says_wrong_is_told_with_its_column(region: Region) -> None:
+    result = region.bring([row(werkingsgebied="9999", **{"leeftijd van": "-1"}), row("Twee", "b2", noden="geluk")])
+    assert result.exit_code == 0
+    for said in (
+        "warning row 2: @: '9999' is no NIS code",
+        "warning row 2: @: -1 is not between 0 and 130",
+        "warning row 3: @: 'geluk'",
+    ):
+        assert said in result.output
+    assert "extension" not in region.stored("HealthcareService")["zone-service-b1"]
+
+
+def test_a_profile_that_a_row_breaks_refuses_it(region: Region) -> None:
+    raw = b"organisation,enterprise number,service\nCAW,12345,Dienst\nOther,0710020006,Dienst\n"
+    result = region.bring_file("x.csv", raw, "spreadsheet")
+    assert result.exit_code == 1
+    assert "error row 2: Organization" in result.output
+    assert len(region.stored("HealthcareService")) == 1
+
+
+def test_a_dry_run_stores_nothing_and_a_partial_file_keeps_the_rest(region: Region) -> None:
+    assert "would be created 1 HealthcareService" in region.bring([row()], "--dry-run").output
+    assert region.stored("HealthcareService") == {}
+    region.bring([row(), row("Twee", "b2")])
+    assert "marked 0 inactive" in region.bring([row()], "--keep-vanished").output
+
+
+def test_scripts_and_formulas_in_cells_stay_text(region: Region) -> None:
+    evil = "<script>alert(1)</script>"
+    assert region.bring([row(evil, "b1", organisatie="=cmd|' /C calc'!A0")]).exit_code == 0
+    assert region.stored("HealthcareService")["zone-service-b1"]["name"] == evil
+
+
+def test_a_broken_file_or_a_wrong_option_is_one_clear_line(region: Region) -> None:
+    latin = region.bring_file("l.csv", "organisation,service\nCafé,x\n".encode("latin-1"), "spreadsheet")
+    assert latin.exit_code == 1
+    assert "--encoding latin-1" in latin.output
+    assert (
+        region.bring_file(
+            "l.csv", "organisation,service\nCafé,x\n".encode("latin-1"), "spreadsheet", "--encoding", "latin-1"
+        ).exit_code
+        == 0
+    )
+    for mapping, source in (("nope", "zone"), ("areas", "Zone!")):
+        wrong = run("directory", "import", str(region.folder / "areas.csv"), "--mapping", mapping, "--source", source)
+        assert wrong.exit_code == 2, wrong.output
+
+
+def test_the_template_of_each_language_can_be_imported(region: Region) -> None:
+    for language in "0123":
+        text = run("directory", "template", "spreadsheet", "--language", language).stdout
+        result = region.bring_file("t.csv", text.encode(), "spreadsheet")
+        assert result.exit_code == 0, result.output
+        assert "refused 0" in result.output
+    assert "hsds-3" in run("directory", "mappings").stdout
+
+
+@pytest.mark.skipif(not HSDS.is_dir(), reason="the published HSDS examples are not on this machine")
+def test_published_hsds_examples_come_in_and_both_forms_say_the_same(region: Region) -> None:
+    for name, mapping, what in (
+        ("service_full", "hsds-3", "created"),
+        ("organization_full", "hsds-3-organization", "unchanged"),
+    ):
+        result = region.bring_file(f"{name}.json", (HSDS / f"{name}.json").read_bytes(), mapping)
+        assert result.exit_code == 0, result.output
+        assert f"{what} 1 HealthcareService, 1 Location, 1 Organization" in result.output
+        assert "latitude: 100 is not between -90 and 90" in result.output

@@ -15,11 +15,14 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
-from bench import idle, reads, searches, seeding, writes
+from bench import access, access_tokens, idle, reads, searches, seeding, validation, writes
 from bench.measure import Line, Plan
 
 PARTS: dict[str, Callable[[Plan], Iterator[Line]]] = {
     "start": idle.lines,
+    "access": access_tokens.lines,
+    "policies": access.lines,
+    "validation": validation.lines,
     "ceiling": reads.ceiling_lines,
     "poll": reads.poll_lines,
     "search": searches.search_lines,

@@ -16,6 +16,8 @@ from bench.client import ask, http_request
 
 ROOT = Path(__file__).parents[1]
 _TICKS = os.sysconf("SC_CLK_TCK")
+MASTER_KEY = "0b" * 32
+"""Seals all stores of the benchmark, so that a copy opens too."""
 _START_SECONDS = 60
 
 
@@ -91,7 +93,8 @@ class Process:
 def fhir_server(store: Path, probe: str, **settings: str) -> Process:
     """Return our server on a store file, with the default settings unless some are named."""
     command = [sys.executable, "-m", "fhir_server", "serve", "--port", "{port}", "--store", str(store)]
-    environment = {f"FHIR_{name.upper()}": value for name, value in {"log_level": "warning", **settings}.items()}
+    settings = {"log_level": "warning", "master_key": MASTER_KEY, **settings}
+    environment = {f"FHIR_{name.upper()}": value for name, value in settings.items()}
     return Process(command, store.with_suffix(".log"), probe, environment)
 
 

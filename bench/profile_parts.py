@@ -13,11 +13,11 @@ from statistics import median
 from typing import Any
 
 from bench import seeding
+from bench.processes import MASTER_KEY
 from fhir_server.access.principal import Principal
 from fhir_server.app import build_engine, create_app
 from fhir_server.http.endpoint import FhirEndpoint
 from fhir_server.http.responses import render
-from fhir_server.interactions.audit import audit_record
 from fhir_server.interactions.context import Engine
 from fhir_server.interactions.operation import Reading, Writing
 from fhir_server.interactions.perform import in_unit, perform, prepare
@@ -106,7 +106,7 @@ class Asgi:
 def read_stages() -> list[Stage]:
     """Take a read of a Task apart."""
     store = seeding.tasks_file(10_000)
-    settings = Settings(store=f"sqlite:///{store}")
+    settings = Settings(store=f"sqlite:///{store}", master_key=MASTER_KEY)
     engine = build_engine(settings)
     application = create_app(settings, engine)
     name = seeding.task_ids(store, 1)[0]
@@ -127,7 +127,7 @@ def read_stages() -> list[Stage]:
         ("whole request, without socket", cost(asgi.drive)),
         (
             "request from scope and headers",
-            cost(lambda: _finish(ask(asgi.scope, headers, asgi.receive, ()))),
+            cost(lambda: _finish(ask(asgi.scope, headers, asgi.receive, (), request.principal))),
         ),  # idem
         ("route and handler", cost(lambda: prepare(engine, request))),
         ("store: snapshot and row", cost(lambda: engine.store.read(operation.work))),
@@ -141,7 +141,7 @@ def read_stages() -> list[Stage]:
 def poll_stages() -> list[Stage]:
     """Take a poll, page of 20, apart."""
     store = seeding.tasks_file(10_000)
-    settings = Settings(store=f"sqlite:///{store}")
+    settings = Settings(store=f"sqlite:///{store}", master_key=MASTER_KEY)
     engine = build_engine(settings)
     since = seeding.instants(store, 1, 0.3, 0.3)[0]
     query = (
@@ -178,7 +178,7 @@ def poll_stages() -> list[Stage]:
 def create_stages(*, governed: bool) -> list[Stage]:
     """Take a create of a ServiceRequest apart; units are undone, so that the store stays as it is."""
     store = seeding.copy_of(seeding.region_file(), "profile")
-    engine = build_engine(Settings(store=f"sqlite:///{store}"))
+    engine = build_engine(Settings(store=f"sqlite:///{store}", master_key=MASTER_KEY))
     body = seeding.referrals(governed=governed)[0]
     request = Request("POST", "ServiceRequest", body=body, content_type="application/fhir+json", principal=_PRINCIPAL)
     resource = decode_resource(body)
@@ -203,7 +203,6 @@ def create_stages(*, governed: bool) -> list[Stage]:
         ("encode", cost(lambda: encode(whole))),
         ("new id", cost(engine.ids.new_id)),
         ("last updated as text", cost(lambda: render_instant(1_790_000_000_123))),
-        ("audit record", cost(lambda: audit_record(_PRINCIPAL, 0, (version,)))),
         ("render the answer", cost(lambda: render(request, Result(Kind.CREATED, stored, version, located=True)))),
         ("put: version, index rows, SQL", _in_units(engine, lambda unit: _put(engine, unit, stored, entries))),
         ("  of which without index", _in_units(engine, lambda unit: _put(engine, unit, stored, ()))),

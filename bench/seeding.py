@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.client import ask, http_request
-from bench.processes import ROOT, fhir_server
+from bench.processes import MASTER_KEY, ROOT, fhir_server
 from fhir_server.app import build_engine
 from fhir_server.interactions.context import Engine
 from fhir_server.model.clock import render_instant
@@ -27,12 +27,16 @@ ORGANISATIONS = 50
 PERSONS = 200
 PRACTICE = (("x-dev-organization", "Organization/org-praktijk-bea"), ("x-dev-roles", "referrer"))
 _TASKS_PER_PATIENT = 10
+_PARTS = 4
+"""One Task of so many is part of the one before."""
 _TOGETHER = 50
 """Resources in one commit: about what the server reaches under load, so that `lastUpdated` is as fine as in life."""
 _DECIDES = (
     "bench/seeding.py",
     "fhir_server/store/sqlite/schema.py",
     "fhir_server/store/sqlite/encode.py",
+    "fhir_server/store/sqlite/pairs.py",
+    "fhir_server/store/sqlite/rebuild.py",
     "fhir_server/search/r4_parameters.json",
     "fhir_server/search/extract.py",
 )
@@ -164,7 +168,7 @@ def _without_profile(resource: Resource) -> Resource:
 
 def _seed(path: Path, number: int) -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
-    engine = build_engine(Settings(store=f"sqlite:///{path}", synchronous="NORMAL"))
+    engine = build_engine(Settings(store=f"sqlite:///{path}", synchronous="NORMAL", master_key=MASTER_KEY))
     began = time.monotonic()
     done = 0
     for batch in _batches(_resources(number)):
@@ -217,9 +221,10 @@ def _resources(number: int) -> Iterator[Resource]:
 def _task(number: int) -> Resource:
     chosen = random.Random(number)
     day = f"2026-{chosen.randint(1, 12):02d}-{chosen.randint(1, 28):02d}"
-    return {
+    whole = {"partOf": [{"reference": f"Task/{_task_id(number - 1)}"}]} if number % _PARTS == _PARTS - 1 else {}
+    return whole | {
         "resourceType": "Task",
-        "id": f"task-{chosen.getrandbits(64):016x}-{number}",
+        "id": _task_id(number),
         "basedOn": [{"reference": f"ServiceRequest/request-{number}"}],
         "status": chosen.choice(_STATUSES),
         "intent": "order",
@@ -235,6 +240,10 @@ def _task(number: int) -> Resource:
         "reasonCode": {"text": "Jonge alleenstaande vader zoekt steun bij de opvoeding en een job"},
         "restriction": {"period": {"end": f"{day}T23:59:59+01:00"}},
     }
+
+
+def _task_id(number: int) -> str:
+    return f"task-{random.Random(f'id {number}').getrandbits(64):016x}-{number}"
 
 
 def _digest() -> str:

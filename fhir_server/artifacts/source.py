@@ -1,4 +1,4 @@
-"""Find and read the artefact files of profiles/, terminology/ and mappings/.
+"""Find and read the artefact files of profiles/ and terminology/.
 
 The file rule: one artefact per file, in the folder of its kind, named `<ResourceType>-<id>.json`; the id is the last
 segment of the canonical URL; url, version, status and description are always there. A NamingSystem has neither url nor
@@ -34,10 +34,7 @@ FOLDERS: Mapping[str, str] = MappingProxyType(
 )
 """Folder below the root → the one resource type of the artefacts in it."""
 
-OTHER_FILES = frozenset({"mappings/mapping.schema.json"})
-"""Files below the artefact folders that are not artefacts."""
-
-ROOTS = ("profiles", "terminology", "mappings")
+ROOTS = ("profiles", "terminology")
 _STATUSES = frozenset({"draft", "active", "retired", "unknown"})
 
 
@@ -101,8 +98,6 @@ def _files(root: Path) -> Iterator[Path]:
 
 def _read(root: Path, path: Path) -> tuple[Artifact | None, list[Fault]]:
     name = path.relative_to(root).as_posix()
-    if name in OTHER_FILES:
-        return None, []
     if path.suffix != ".json":
         return None, [Fault(name, "artifact-extension", f"{path.suffix!r} is no artefact: keep .json files only here.")]
     try:

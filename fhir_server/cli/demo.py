@@ -31,7 +31,7 @@ _PORT = 8080
 def demo(context: click.Context, once: bool, port: int, folder: Path) -> None:
     """See one referral go round over HTTP, step by step.
 
-    Starts a server of its own on a fresh SQLite file, loads the example region, and plays a referral for Erdan between
+    Starts a server of its own on a fresh SQLite file (or on the MongoDB database that FHIR_STORE names), loads the example region, and plays a referral for Erdan between
     a general practice and two organisations. Then the server stays, for you to look around, until Ctrl-C.
     Exit status 1 when any step is not answered as it must be.
 
@@ -39,14 +39,15 @@ def demo(context: click.Context, once: bool, port: int, folder: Path) -> None:
     fhir-server demo
     fhir-server demo --once --port 9000
     """  # noqa: D301  # click reads \b as "keep these lines"
-    artifacts = settings_of(context).settings.artifacts
+    settings = settings_of(context).settings
+    artifacts, store = settings.artifacts, settings.store if settings.on_mongodb else ""
     click.echo("Starting a server ...")
     from fhir_server.cli.demo_server import ServerProcess, choose_port
 
     chosen = choose_port(port)
     if chosen != port:
         click.echo(f"Port {port} is taken; this demo uses {chosen}.")
-    with _leaving_on_sigterm(), ServerProcess(folder, chosen, artifacts) as server:
+    with _leaving_on_sigterm(), ServerProcess(folder, chosen, artifacts, store) as server:
         click.echo(f"{server.base} answers; store {server.store}, log {server.log}")
         _load_region(server.base, artifacts)
         place = _play(server.base, artifacts)

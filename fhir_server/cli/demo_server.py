@@ -22,10 +22,10 @@ _STOP_SECONDS = 15
 class ServerProcess:
     """`fhir-server serve` as a child process; a context manager that returns when it answers. `base` is its FHIR base."""
 
-    def __init__(self, folder: Path, port: int, artifacts: Path) -> None:
+    def __init__(self, folder: Path, port: int, artifacts: Path, store: str = "") -> None:
         self.port = port
         self.base = f"http://127.0.0.1:{port}/fhir"
-        self.store = folder / "fhir.sqlite"
+        self.store = store or str(folder / "fhir.sqlite")
         self.log = folder / "server.log"
         self._artifacts = artifacts
         self._process: subprocess.Popen[bytes] | None = None
@@ -33,7 +33,7 @@ class ServerProcess:
     def __enter__(self) -> Self:
         """Start on an empty store and wait until it answers. Raises ClickException with the log when it does not."""
         self._empty_folder()
-        command = [sys.executable, "-m", "fhir_server", "serve", "--port", str(self.port), "--store", str(self.store)]
+        command = [sys.executable, "-m", "fhir_server", "serve", "--port", str(self.port), "--store", self.store]
         environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         environment["FHIR_ARTIFACT_ROOT"] = str(self._artifacts)
         with self.log.open("wb") as log:

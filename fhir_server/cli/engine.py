@@ -89,6 +89,6 @@ def open_engine(settings: Settings) -> Engine:
     except (ArtifactsBroken, UnenforceableConstruct) as error:
         raise click.ClickException(f"the artefacts in {settings.artifacts} cannot be used: {error}") from error
     except (FhirError, OSError) as error:
-        raise click.ClickException(f"the store {settings.store_path} does not open: {error}") from error
+        raise click.ClickException(f"the store {settings.store_name} does not open: {error}") from error
     else:
         return engine

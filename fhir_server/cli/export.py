@@ -36,7 +36,7 @@ def export(context: click.Context, types: tuple[str, ...], out: Path | None, sto
     fhir-server export --type Task --type ServiceRequest > referrals.ndjson
     """  # noqa: D301  # click reads \b as "keep these lines"
     settings = settings_of(context, store=store_url(store)).settings
-    if not settings.store_path.is_file():
+    if settings.store_is_absent:
         raise click.ClickException(f"there is no store at {settings.store_path}")
     from fhir_server.cli.engine import open_store
 

@@ -25,7 +25,7 @@ def reindex(context: click.Context, types: tuple[str, ...], store: str | None) -
     fhir-server reindex --type Task --type ServiceRequest
     """  # noqa: D301  # click reads \b as "keep these lines"
     settings = settings_of(context, store=store_url(store)).settings
-    if not settings.store_path.is_file():
+    if settings.store_is_absent:
         raise click.ClickException(f"there is no store at {settings.store_path}")
     from fhir_server.artifacts import r4
     from fhir_server.cli.engine import open_engine

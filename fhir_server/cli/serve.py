@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from fhir_server import __version__
-from fhir_server.cli.configuration import settings_of, store_option, store_url
-from fhir_server.settings import Settings
+from fhir_server.cli.configuration import refused_setting, settings_of, store_option, store_url
+from fhir_server.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     import uvicorn
@@ -61,7 +61,7 @@ def _banner(settings: Settings) -> str:
         f"fhir-server {__version__}",
         f"  base      {settings.public_base}",
         f"  metadata  {settings.public_base}/metadata",
-        f"  store     {settings.store_path}",
+        f"  store     {settings.store_name}",
     )
     return "\n".join(lines) + (f"\n{_WARNING}" if settings.mode == "development" else "")
 
@@ -82,8 +82,12 @@ def _server(settings: Settings) -> "uvicorn.Server":
                 click.echo(READY)
 
     configure_logs(settings)
+    try:
+        application = create_app(settings, open_engine(settings))
+    except SettingsError as error:
+        raise refused_setting(error) from error
     configuration = uvicorn.Config(
-        create_app(settings, open_engine(settings)),
+        application,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -79,7 +79,25 @@ def _compartments(engine: Engine) -> list[str]:
     return [compartment.url for compartment in compartments().values() if offered]
 
 
+def _own(engine: Engine, name: str) -> dict[str, Any]:
+    """Describe a type that has interactions of its own: those, and no others."""
+    rows = [row for row in engine.routes.interactions if name in row.types and not row.definition]
+    codes = [parameter for row in rows for parameter in row.parameters]
+    described = {
+        "type": name,
+        "interaction": [{"code": code} for code in dict.fromkeys(row.code for row in rows)],
+        "versioning": "no-version",
+        "readHistory": False,
+        "updateCreate": False,
+        "searchParam": [param for param in _search_params(engine, name) if param["name"] in codes],
+        "operation": _operations(engine, ("type", "instance"), name),
+    }
+    return {member: value for member, value in described.items() if value != []}
+
+
 def _resource(engine: Engine, name: str) -> dict[str, Any]:
+    if name in engine.routes.own:
+        return _own(engine, name)
     described: dict[str, Any] = {
         "type": name,
         "supportedProfile": _profiles(engine, name),
@@ -108,7 +126,7 @@ def _resource(engine: Engine, name: str) -> dict[str, Any]:
 def _revincludes(engine: Engine, name: str) -> list[str]:
     return sorted(
         f"{source}:{code}"
-        for source in r4.resource_types()
+        for source in r4.resource_types() - set(engine.routes.own)
         for code, parameter in engine.registry.of(source).items()
         if parameter.type == "reference" and name in engine.registry.targets(parameter)
     )
@@ -125,7 +143,7 @@ def _profiles(engine: Engine, name: str) -> list[str]:
 def _codes(engine: Engine, level: str, several: dict[str, Iterable[str]] | None = None) -> list[dict[str, str]]:
     codes: dict[str, None] = {}
     for row in engine.routes.interactions:
-        if row.level == level and row.code != "capabilities" and not row.definition:
+        if row.level == level and row.code != "capabilities" and not row.definition and not row.types:
             codes.update(dict.fromkeys((several or {}).get(row.code, (row.code,))))
     already_on_instances = ("update", "patch", "delete") if level == "type" else ()
     return [{"code": code} for code in codes if code not in already_on_instances]

@@ -16,7 +16,7 @@ def create(engine: Engine, request: Request, place: Place) -> Operation:
 
     def work(unit: Unit) -> Result:
         if condition is not None:
-            existing = one_match(engine, unit.uow, place.type, condition, request)
+            existing = one_match(engine, unit.view, place.type, condition, request)
             if existing is not None:
                 return written(existing, request, created=False)
         version = unit.write(resource, engine.ids.new_id(), "POST", None)

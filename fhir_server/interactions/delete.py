@@ -15,7 +15,7 @@ def delete(engine: Engine, request: Request, place: Place) -> Operation:  # noqa
     no_query(request, "delete")
 
     def work(unit: Unit) -> Result:
-        current = must_exist(unit.uow.current(place.type, place.id), place)
+        current = must_exist(unit.view.current(place.type, place.id), place)
         check_version(request.preconditions.if_match, current)
         return Result(Kind.NO_CONTENT, version=current if current.deleted else unit.delete(current))
 
@@ -27,7 +27,7 @@ def conditional_delete(engine: Engine, request: Request, place: Place) -> Operat
     condition = condition_text(request.query, "delete")
 
     def work(unit: Unit) -> Result:
-        found = all_matches(engine, unit.uow, place.type, condition, request)
+        found = all_matches(engine, unit.view, place.type, condition, request)
         for version in found:
             unit.delete(version)
         if not found:

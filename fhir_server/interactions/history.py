@@ -3,6 +3,7 @@
 from typing import NamedTuple
 from urllib.parse import urlencode
 
+from fhir_server.access.guarded import GuardedSnapshot
 from fhir_server.interactions.context import Engine
 from fhir_server.interactions.operation import Operation, Reading
 from fhir_server.interactions.request import Kind, Parameters, Place, Request, Result
@@ -35,7 +36,9 @@ def history(engine: Engine, request: Request, place: Place) -> Operation:
         versions = snapshot.history(
             scope, before=asked.before, since_ms=asked.since_ms, at=asked.at, limit=asked.page + 1
         )
-        total = snapshot.history_total(scope, since_ms=asked.since_ms) if asked.at is None else None
+        # behind a guard only the versions of one resource are few enough to be counted one by one
+        countable = asked.at is None and (scope.id is not None or not isinstance(snapshot, GuardedSnapshot))
+        total = snapshot.history_total(scope, since_ms=asked.since_ms) if countable else None
         more = len(versions) > asked.page
         versions = versions[: asked.page]
         links = [_link("self", _url(request))]

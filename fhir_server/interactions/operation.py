@@ -18,6 +18,13 @@ class Answer(NamedTuple):
     result: Result
 
 
+class Patience(NamedTuple):
+    """How long a reading that finds nothing (`Result.idle`) waits for a change, and for which: see `feed_waiting`."""
+
+    seconds: float
+    keys: tuple[tuple[str, str, str], ...]
+
+
 class Reading(NamedTuple):
     """Work on one snapshot."""
 
@@ -25,6 +32,8 @@ class Reading(NamedTuple):
     heavy: bool = False
     once: bool = False
     """The work asks the snapshot for one thing only."""
+    patience: Patience | None = None
+    """The work may be done again when something changed; a Bundle's entries never wait."""
 
 
 class Writing(NamedTuple):

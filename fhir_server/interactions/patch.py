@@ -38,7 +38,7 @@ def conditional_patch(engine: Engine, request: Request, place: Place) -> Operati
     change = _patch_document(request)
 
     def work(unit: Unit) -> Result:
-        existing = one_match(engine, unit.uow, place.type, condition, request)
+        existing = one_match(engine, unit.view, place.type, condition, request)
         if existing is None:
             raise NotFound(f"No {place.type} matches {condition!r}; there is nothing to patch.")
         return apply(unit, request, Place(place.type, existing.id), change)
@@ -48,7 +48,7 @@ def conditional_patch(engine: Engine, request: Request, place: Place) -> Operati
 
 def apply(unit: Unit, request: Request, place: Place, change: Patch) -> Result:
     """Patch the current version and write the result through the same checks as an update."""
-    current = must_exist(unit.uow.current(place.type, place.id), place)
+    current = must_exist(unit.view.current(place.type, place.id), place)
     if current.body is None:
         raise Gone(f"{place.type}/{place.id} was deleted; an update can bring it back, a patch cannot.")
     before = decode_stored(current.body)

@@ -42,6 +42,8 @@ class Request(NamedTuple):
     """The base URL under which the caller sees the server."""
     languages: str = ""
     """`Accept-Language`, as it was sent."""
+    request_id: str = ""
+    """What both sides call this request in their logs."""
 
 
 class Kind(StrEnum):
@@ -66,6 +68,14 @@ class Result(NamedTuple):
     issues: tuple[Issue, ...] = ()
     media_type: str = ""
     """What the body is, when it is no resource."""
+    language: str = ""
+    """The Content-Language of a body that was made in the language of the caller."""
+    tag: str = ""
+    """The entity tag of an answer that is no single version, without `W/` and quotes."""
+    modified: int = 0
+    """When such an answer last changed, milliseconds since the epoch; 0 when that is not known."""
+    idle: int = -1
+    """Nothing has happened up to this sequence number: who has patience may wait for more (`operation.Patience`)."""
 
 
 class Place(NamedTuple):

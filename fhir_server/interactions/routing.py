@@ -29,7 +29,10 @@ class Interaction(NamedTuple):
     definition: str = ""
     """Canonical URL of the OperationDefinition, for an operation; `code` is then its name without `$`."""
     types: tuple[str, ...] = ()
-    """The resource types that it is offered on, () for all."""
+    """The resource types that it is offered on, () for all. A type that has a row of its own which is no operation has
+    only such rows, and its operations."""
+    parameters: tuple[str, ...] = ()
+    """The search parameters of a type with rows of its own."""
 
     def on(self, resource_type: str) -> bool:
         """Tell whether it is offered on a resource type."""
@@ -46,6 +49,8 @@ class Routes:
             for shape in (f"{row.shape} {name}" for name in row.types) if row.types else (row.shape,):
                 self._by_shape.setdefault(shape, {})[row.method] = row
 
+        self.own = frozenset(name for row in self.interactions if not row.definition for name in row.types)
+        """The types that have rows of their own."""
         self._types = r4.resource_types()
         self._instance = self._by_shape.get("type/id", {})
 
@@ -57,10 +62,13 @@ class Routes:
         segments = path.split("/") if path else []
         if len(segments) == _ID_DEPTH and segments[0] in self._types and ID_PATTERN.fullmatch(segments[1]):
             known = self._instance.get(method)  # the shape that most requests have
-            if known is not None:
+            if known is not None and segments[0] not in self.own:
                 return known, Place(segments[0], segments[1])
         shape, place = _shape(segments)
-        rows = self._by_shape.get(shape) or self._by_shape.get(f"{shape} {place.type}")
+        general = (
+            None if place.type in self.own and "$" not in shape and not place.member else self._by_shape.get(shape)
+        )
+        rows = general or self._by_shape.get(f"{shape} {place.type}")
         if "$" in shape and rows is None:
             name = shape.rpartition("/")[2]
             raise NotFound(f"The operation {name[:100]!r} is not offered here.", key="unknown-operation")

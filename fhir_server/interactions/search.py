@@ -221,6 +221,7 @@ def _entries(
     subset = subset_of(asked.summary or "", asked.elements)
     base = request.base
     entries = [_entry(base, version, subset, "match", distance) for version, _, distance in rows]
+    subset = subset_of(asked.summary or "", ())  # R4 search.html#elements: _elements is not for included resources
     entries.extend([_entry(base, version, subset, "include", None) for version in others])
     return entries
 

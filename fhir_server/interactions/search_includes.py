@@ -12,7 +12,7 @@ from typing import NamedTuple
 from fhir_server.interactions.context import Engine
 from fhir_server.model.codec import decode_stored
 from fhir_server.model.issue import Issue
-from fhir_server.search.includes import canonical_queries, include_targets, is_local, reverse_queries
+from fhir_server.search.includes import canonical_queries, id_queries, include_targets, is_local, reverse_queries
 from fhir_server.search.query import Query
 from fhir_server.search.request import WILDCARD, Include, SearchRequest
 from fhir_server.store.port import Snapshot, Version
@@ -113,11 +113,9 @@ def _referred(
                     local.add(target)
                 else:
                     canonicals.setdefault(include, {})[target] = None
-    for target in sorted(local):
-        kind, _, resource_id = target.partition("/")
-        current = snapshot.current(kind, resource_id)
-        if current is not None and not current.deleted:
-            yield "a", current
+    for query in id_queries(engine.registry, local, _BATCH):
+        for row in snapshot.search(query):
+            yield "a", row.version
     for number, include in enumerate(includes):
         if include in canonicals:
             queries = canonical_queries(engine.registry, include, tuple(canonicals[include]), _BATCH)

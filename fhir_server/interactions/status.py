@@ -30,6 +30,8 @@ _ERRORS: Final[dict[type[errors.FhirError], HTTPStatus]] = {
     errors.NotAcceptable: HTTPStatus.NOT_ACCEPTABLE,
     errors.UnsupportedMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.Throttled: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.TimedOut: HTTPStatus.REQUEST_TIMEOUT,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 

@@ -1,8 +1,8 @@
 """The terminology that one request answers from: our own and R4's, and behind it what clients stored.
 
-Ours wins over a stored resource with the same URL; a stored one wins over nothing. Of several stored under one URL the
+Ours wins over a code system that was loaded whole, that over a stored resource with the same URL. Of several stored under one URL the
 active one with the highest version counts. What is stored is indexed once and kept until a CodeSystem, ValueSet or
-ConceptMap changes, which the feed of changes tells exactly.
+ConceptMap changes, which the feed of changes tells exactly, or a code system is loaded or removed.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -10,6 +10,7 @@ from threading import Lock
 from typing import Any, Final, Generic, TypeVar
 
 from fhir_server.artifacts.catalog import version_key
+from fhir_server.interactions.loaded_terminology import loaded, loaded_source
 from fhir_server.model.codec import decode
 from fhir_server.model.errors import Gone, Malformed, NotFound, TooCostly
 from fhir_server.model.resource import Resource
@@ -19,13 +20,15 @@ from fhir_server.store.port import Snapshot, Version
 from fhir_server.terminology.answers import Listing
 from fhir_server.terminology.concept_maps import MapIndex
 from fhir_server.terminology.concepts import CodeSystemIndex
+from fhir_server.terminology.large import LargeSystem
+from fhir_server.terminology.large_listing import LargeListing
 from fhir_server.terminology.service import TerminologyService
 from fhir_server.terminology.source import Source
 from fhir_server.terminology.value_sets import ValueSetIndex, index
 
 T = TypeVar("T")
 Known = dict[tuple[str, str], Any]
-"""(resource type, canonical) → its index; ("", canonical) → a value set and its listing."""
+"""(resource type, canonical) → its index; ("", canonical) → a value set and its listing; `_EDITIONS` → what is loaded."""
 
 _TYPES: Final = ("CodeSystem", "ValueSet", "ConceptMap")
 _INDEXES: Final[dict[str, Callable[[Resource], Any]]] = {
@@ -33,6 +36,9 @@ _INDEXES: Final[dict[str, Callable[[Resource], Any]]] = {
     "ValueSet": index,
     "ConceptMap": MapIndex,
 }
+_EDITIONS: Final = ("", "editions")
+_SMALL: Final = 2_000
+"""Codes of large code systems that are kept for a value set."""
 _SAME_URL: Final = 20
 """Stored resources with one URL that are looked at."""
 _MAPS: Final = 100
@@ -49,7 +55,7 @@ class ServerTerminology:
     def __init__(self, own: TerminologyService) -> None:
         self.own = own
         self._lock = Lock()
-        self._sequence = -1
+        self._sequence = self._stamp = -1
         self._known: Known = {}
 
     def on(self, snapshot: Snapshot, *, committed: bool = True) -> "Terminology":
@@ -57,10 +63,12 @@ class ServerTerminology:
         return Terminology(self.own, snapshot, self._as_of(snapshot) if committed else {})
 
     def _as_of(self, snapshot: Snapshot) -> Known:
-        last = snapshot.last_sequence()
+        last, stamp = snapshot.last_sequence(), snapshot.editions_stamp()
         with self._lock:
-            if last < self._sequence:
+            if last < self._sequence or stamp < self._stamp:
                 return {}  # older than what is kept
+            if stamp > self._stamp:
+                self._known, self._stamp = {}, stamp
             if last > self._sequence:
                 if self._sequence < 0 or snapshot.changes(self._sequence, 1, _TYPES):
                     self._known = {}
@@ -76,23 +84,32 @@ class Terminology(TerminologyService):
     def __init__(self, own: TerminologyService, snapshot: Snapshot, known: Known) -> None:
         self._snapshot, self._known = snapshot, known
         self._shelves = _Stored(snapshot, known)
+        editions = known.get(_EDITIONS)
+        if editions is None:
+            editions = known[_EDITIONS] = loaded(snapshot)
         self._use(
-            own.source.before(
+            own.source.before(loaded_source(snapshot, editions)).before(
                 Source(_Shelf(self._shelves, "CodeSystem"), _Shelf(self._shelves, "ValueSet"), _MapShelf(self._shelves))
             )
         )
 
-    def listing(self, asked: ValueSetIndex) -> Listing:
+    def listing(self, asked: ValueSetIndex) -> Listing | LargeListing:
         """Return all codes of a value set; kept for one that was not sent with the request."""
         place = ("", f"{asked.url}|{asked.version}")
         kept = self._known.get(place)
         if kept is not None and kept[0] is asked:
-            found: Listing = kept[1]
-            return found
+            before: Listing = kept[1]
+            return before
         found = super().listing(asked)
+        if isinstance(found, LargeListing) or (len(found.members) > _SMALL and self._touches_large(found)):
+            return found  # it would hold on to the snapshot, or to much memory
         if asked.url and self.source.value_sets.get(asked.url) is asked:
             self._known[place] = (asked, found)
         return found
+
+    def _touches_large(self, listing: Listing) -> bool:
+        systems = {member.system for member in listing.members}
+        return any(isinstance(self.source.code_systems.get(system), LargeSystem) for system in systems)
 
     def instance(self, resource_type: str, resource_id: str) -> Any:
         """Return the index of a stored CodeSystem, ValueSet or ConceptMap; raises NotFound or Gone."""

@@ -3,6 +3,7 @@
 from typing import Final
 
 from fhir_server.interactions import (
+    audit_events,
     capabilities,
     compartment,
     create,
@@ -15,10 +16,17 @@ from fhir_server.interactions import (
     update,
 )
 from fhir_server.interactions.bundle import handler as bundle
+from fhir_server.interactions.operations.break_the_glass import BREAK_THE_GLASS
+from fhir_server.interactions.operations.changes import CHANGES
+from fhir_server.interactions.operations.consent_explain import CONSENT_EXPLAIN
 from fhir_server.interactions.operations.everything import EVERYTHING
+from fhir_server.interactions.operations.refer import REFER
+from fhir_server.interactions.operations.suggest import SUGGEST
 from fhir_server.interactions.operations.terminology import TERMINOLOGY
 from fhir_server.interactions.operations.validation import VALIDATION
 from fhir_server.interactions.routing import Interaction
+
+_TRAIL: Final = ("AuditEvent",)
 
 INTERACTIONS: Final[tuple[Interaction, ...]] = (
     Interaction("GET", "metadata", "capabilities", "system", capabilities.capabilities),
@@ -26,6 +34,11 @@ INTERACTIONS: Final[tuple[Interaction, ...]] = (
     Interaction("GET", "", "search-system", "system", search_system.search_system),
     Interaction("POST", "_search", "search-system", "system", search_system.search_system_by_post),
     Interaction("GET", "_history", "history-system", "system", history.history),
+    Interaction(
+        "GET", "type", "search-type", "type", audit_events.search, types=_TRAIL, parameters=audit_events.PARAMETERS
+    ),
+    Interaction("POST", "type/_search", "search-type", "type", audit_events.search_by_post, types=_TRAIL),
+    Interaction("GET", "type/id", "read", "instance", audit_events.read, types=_TRAIL),
     Interaction("GET", "type/_history", "history-type", "type", history.history),
     Interaction("GET", "type", "search-type", "type", search.search),
     Interaction("POST", "type/_search", "search-type", "type", search.search_by_post),
@@ -44,6 +57,11 @@ INTERACTIONS: Final[tuple[Interaction, ...]] = (
     Interaction("POST", "type/id/type/_search", "search-compartment", "compartment", compartment.search_member_by_post),
     Interaction("GET", "type/id/*", "search-compartment", "compartment", compartment.search_all),
     Interaction("POST", "type/id/_search", "search-compartment", "compartment", compartment.search_all_by_post),
+    *CHANGES,
     *EVERYTHING,
+    *CONSENT_EXPLAIN,
+    *BREAK_THE_GLASS,
     *TERMINOLOGY,
+    *SUGGEST,
+    *REFER,
 )

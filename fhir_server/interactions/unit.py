@@ -4,11 +4,14 @@ Every write of the server passes `Unit.write` or `Unit.delete`, whether it comes
 Bundle, or an effect of the workflow. `settle` runs once, after the last write, so that rules see the whole unit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from fhir_server.access.principal import PLATFORM, Principal
-from fhir_server.interactions.audit import audit_record
+from fhir_server.interactions import audit
 from fhir_server.interactions.context import Engine
+from fhir_server.interactions.guarding import Guarding
+from fhir_server.interactions.request import Request
+from fhir_server.interactions.subscriptions_admission import admit, forget
 from fhir_server.model.clock import render_instant
 from fhir_server.model.codec import canonical, decode_stored, encode
 from fhir_server.model.errors import Conflict, FhirError, Invalid, RuleViolated, TooCostly
@@ -16,7 +19,7 @@ from fhir_server.model.issue import Issue
 from fhir_server.model.reference import parse_reference
 from fhir_server.model.resource import Resource, walk, with_server_fields
 from fhir_server.search.query import Node, Query, RefersTo, SortKey, TokenIs
-from fhir_server.store.port import UnitOfWork, Version
+from fhir_server.store.port import Snapshot, UnitOfWork, Version
 from fhir_server.workflow.effects import Change, Create, Emit, Update
 
 _ROUNDS = 8
@@ -31,45 +34,83 @@ class Unit:
         self.engine = engine
         self.uow = uow
         self.principal = principal
+        self.guard = Guarding(engine, uow, principal)
+        self.view = self.guard.view
+        """The unit as its caller sees it: handlers ask this, rules and effects ask `uow`."""
+        self.pending: Mapping[str, Resource] = {}
+        """What a transaction is about to write, by `Type/id`."""
         self.origin = ""
         """Expression of the resource being written in what was sent (`Bundle.entry[3].resource`), "" when it is all."""
         self._changes: list[tuple[Change, str]] = []
+        self.request: Request | None = None
+        """What the caller asked, for the audit trail; None when the server acts by itself."""
         self._written: list[Version] = []
+        self._about: list[bytes] = []
+        self.entered: frozenset[str] = frozenset()
+        """The versions that the unit has written and entered in the audit trail."""
         self._to_resolve: list[tuple[Resource, str]] = []
+        self._sending = False
+        """Whether a change of the caller is judged that may send something: it relies on Consents that the caller sees."""
+        self._strange: list[tuple[Resource, Resource | None, str]] = []
 
     def write(self, resource: Resource, resource_id: str, method: str, current: Version | None) -> Version:
         """Store a resource as the version after `current`; an identical one changes nothing and keeps its version.
 
-        The resource must have passed `require_valid`. Returns the version that is current afterwards.
+        The resource must have passed `require_valid`. Returns the version that is current afterwards. Raises Forbidden
+        for what the caller may not write.
         """
+        self.guard.require_before(current, method)
+        if resource["resourceType"] == "Subscription":
+            resource = admit(self, resource, resource_id, current)
+        version, before, after = self._put(resource, resource_id, method, current, self.principal)
+        if after is not None:
+            self.guard.require_after(version, current, method)
+            if self.guard.enforced:
+                self._strange.append((after, before, self.origin or after["resourceType"]))
+        return version
+
+    def _put(
+        self, resource: Resource, resource_id: str, method: str, current: Version | None, by: Principal
+    ) -> tuple[Version, Resource | None, Resource | None]:
+        """Return the version that is current afterwards, what it was before, and what was stored (None: nothing)."""
         resource_type = resource["resourceType"]
         before = decode_stored(current.body) if current is not None and current.body is not None else None
+        resource = self.guard.stamped(resource, before, self, by)
         if current is not None and before is not None:
             unchanged = with_server_fields(resource, resource_id, current.version, render_instant(current.last_updated))
             if unchanged == before and canonical(unchanged) == canonical(before):
-                return current
+                return current, before, None
         number = current.version + 1 if current is not None else 1
         after = with_server_fields(resource, resource_id, number, render_instant(self.uow.last_updated))
         entries = self.engine.extractor.extract(after)
         version = self.uow.put(resource_type, resource_id, number, encode(after), entries, method)
         self._record(version, before, after)
-        return version
+        return version, before, after
+
+    def by_server(self, resource: Resource) -> None:
+        """Create a resource that the server composes on behalf of nobody."""
+        self._effect(resource, self.engine.ids.new_id(), "POST", None)
 
     def delete(self, current: Version) -> Version:
         """Delete a resource whose newest version is `current` and not a deletion."""
         target = f"{current.type}/{current.id}"
-        if self.engine.references == "enforce" and (referrers := self.uow.referrers(target)):
+        self.guard.require_before(current, "DELETE")
+        if self.engine.references == "enforce" and (referrers := self.view.referrers(target)):
             raise Conflict(
                 f"{target} is referred to by {referrers[0]}. Delete or change what refers to it first.",
                 key="still-referenced",
             )
         version = self.uow.delete(current.type, current.id, current.version + 1)
+        if current.type == "Subscription":
+            forget(self, current.id)
+        self._about.append(current.body or b"")
         self._record(version, decode_stored(current.body or b"null"), None)
         return version
 
     def settle(self) -> None:
         """Let the rules judge every change and carry out their effects, then write the audit trail."""
-        principal = self.principal
+        self._require_seen_targets()
+        principal = self.guard.party
         for _ in range(_ROUNDS):
             changes, self._changes = self._changes, []
             if not changes:
@@ -82,7 +123,7 @@ class Unit:
         if self._to_resolve:
             self._require_targets()
         if self._written:
-            self.uow.append_audit(audit_record(self.principal, self.uow.last_updated, self._written))
+            self._audit()
 
     def get(self, reference: str) -> Resource | None:
         """Return the current resource at `Type/id` (see workflow.effects.Related)."""
@@ -90,18 +131,33 @@ class Unit:
         if parsed.kind != "relative":
             return None
         version = self.uow.current(parsed.type, parsed.id)
-        return decode_stored(version.body) if version is not None and version.body is not None else None
+        if version is None or version.body is None:
+            return self.pending.get(parsed.key)
+        found: Resource = decode_stored(version.body)
+        return found
 
     def referring(self, resource_type: str, param: str, target: str) -> Sequence[Resource]:
         """Return current resources that refer to `target` (see workflow.effects.Related)."""
-        return self._all(resource_type, RefersTo(param, target))
+        asked = self.view if resource_type == "Consent" and self._sending else self.uow
+        return self._all(resource_type, RefersTo(param, target), asked)
 
     def coded(self, resource_type: str, param: str, system: str, code: str) -> Sequence[Resource]:
         """Return current resources with this token (see workflow.effects.Related)."""
-        return self._all(resource_type, TokenIs(param, system, code))
+        return self._all(resource_type, TokenIs(param, system, code), self.uow)
 
-    def _all(self, resource_type: str, where: Node) -> Sequence[Resource]:
-        rows = self.uow.search(Query(resource_type, where, (SortKey("_lastUpdated"),), _RELATED + 1))
+    def _audit(self) -> None:
+        """Enter what the unit has written since the last time in the audit trail."""
+        written, self._written = self._written, []
+        self.entered |= {f"{one.type}/{one.id}/_history/{one.version}" for one in written}
+        about, self._about = self._about, []
+        bodies = [*about, *(version.body for version in written if version.body is not None)]
+        seal = self.engine.auditor.sealing.seal
+        access = audit.change(written, bodies, self.engine.own_base, self.request, seal)
+        audit.append(self.uow, self.principal, [access])
+        self.engine.auditor.changed()
+
+    def _all(self, resource_type: str, where: Node, asked: Snapshot) -> Sequence[Resource]:
+        rows = asked.search(Query(resource_type, where, (SortKey("_lastUpdated"),), _RELATED + 1))
         if len(rows) > _RELATED:
             raise TooCostly(f"More than {_RELATED} {resource_type} resources are related to this change.")
         return [decode_stored(row.version.body) for row in rows if row.version.body is not None]
@@ -120,8 +176,16 @@ class Unit:
             for path, element in walk(resource, root):
                 text = element.get("reference")
                 if isinstance(text, str) and not self._stored(text):
-                    said = f"{text!r} is not stored here. Send it first or in the same transaction."
-                    issues.append(Issue("reference-not-stored", "not-found", said, f"{path}.reference"))
+                    issues.append(_not_stored(f"{path}.reference", text))
+        if issues:
+            raise Conflict(issues=issues)
+
+    def _require_seen_targets(self) -> None:
+        """Raise Conflict for every reference that the caller added to what it does not see, before any rule looks there."""
+        issues = [
+            _not_stored(path, text) for change in self._strange for path, text in self.guard.strange_targets(*change)
+        ]
+        self._strange = []
         if issues:
             raise Conflict(issues=issues)
 
@@ -146,6 +210,8 @@ class Unit:
 
     def _review(self, change: Change, principal: Principal) -> None:
         now = render_instant(self.uow.last_updated)
+        standing = change.after or change.before or {}
+        self._sending = principal is self.guard.party and standing.get("resourceType") != "Consent"
         for effect in self.engine.rulebook.review(change, self, principal, now):
             match effect:
                 case Create(resource):
@@ -161,7 +227,12 @@ class Unit:
         # profiles of a Task costs as much as storing it
         if issues := self.engine.validator.validate(resource):
             raise Invalid(issues=issues)
-        self.write(resource, resource_id, method, current)
+        self._put(resource, resource_id, method, current, PLATFORM)
+
+
+def _not_stored(path: str, text: str) -> Issue:
+    said = f"{text!r} is not stored here. Send it first or in the same transaction."
+    return Issue("reference-not-stored", "not-found", said, path)
 
 
 def require_valid(engine: Engine, resource: Resource, path: str | None = None) -> None:

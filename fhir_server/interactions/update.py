@@ -27,7 +27,7 @@ def update(engine: Engine, request: Request, place: Place) -> Operation:
     resource = sent_resource(engine, request, place)
 
     def work(unit: Unit) -> Result:
-        return put(unit, request, resource, place.id)
+        return put(unit, request, resource, place.id, named=True)
 
     return Writing(work)
 
@@ -38,7 +38,7 @@ def conditional_update(engine: Engine, request: Request, place: Place) -> Operat
     resource = sent_resource(engine, request, place)
 
     def work(unit: Unit) -> Result:
-        existing = one_match(engine, unit.uow, place.type, condition, request)
+        existing = one_match(engine, unit.view, place.type, condition, request)
         sent_id = resource.get("id")
         if existing is not None:
             if sent_id is not None and sent_id != existing.id:
@@ -51,7 +51,8 @@ def conditional_update(engine: Engine, request: Request, place: Place) -> Operat
             return put(unit, request, resource, existing.id)
         if sent_id is None:
             return put(unit, request, resource, engine.ids.new_id())
-        taken = unit.uow.current(place.type, sent_id)
+        taken = unit.view.current(place.type, sent_id)
+        unit.guard.require_known(taken, place.type, sent_id)
         if taken is not None and not taken.deleted:
             raise Conflict(
                 f"Nothing matches the query, but {place.type}/{sent_id} exists. Leave the id out to create a new one.",
@@ -63,10 +64,12 @@ def conditional_update(engine: Engine, request: Request, place: Place) -> Operat
     return Writing(work)
 
 
-def put(unit: Unit, request: Request, resource: Resource, resource_id: str, method: str = "PUT") -> Result:
-    """Write a validated resource at an id under the preconditions of the request."""
-    current = unit.uow.current(resource["resourceType"], resource_id)
+def put(unit: Unit, request: Request, resource: Resource, resource_id: str, *, named: bool = False) -> Result:
+    """Write a validated resource at an id under the preconditions of the request; `named` when the caller chose the id."""
+    current = unit.view.current(resource["resourceType"], resource_id)
+    if named:
+        unit.guard.require_known(current, resource["resourceType"], resource_id)
     before = decode_stored(current.body) if current is not None and current.body is not None else None
     check_if_match(unit, request, current, before)
-    version = unit.write(resource, resource_id, method, current)
+    version = unit.write(resource, resource_id, "PUT", current)
     return written(version, request, created=before is None)

@@ -11,7 +11,7 @@ FhirError
 ├── PreconditionFailed    a conditional interaction matched more than one resource
 ├── Conflict              the state of other resources forbids it
 ├── Unauthenticated · Forbidden
-├── NotAcceptable · UnsupportedMediaType · TooLarge · TooCostly · Throttled
+├── NotAcceptable · UnsupportedMediaType · TooLarge · TooCostly · Throttled · TimedOut
 └── Unavailable           the store cannot take it now; try again after `retry_after` seconds
 """
 
@@ -154,6 +154,24 @@ class TooCostly(FhirError):
 
     code = "too-costly"
     key = "too-costly"
+
+
+class Throttled(FhirError):
+    """The caller asks more often than a limit that is a setting; try again after `retry_after` seconds."""
+
+    code = "throttled"
+    key = "too-many-requests"
+
+    def __init__(self, diagnostics: str, retry_after: int = 1) -> None:
+        super().__init__(diagnostics)
+        self.retry_after = retry_after
+
+
+class TimedOut(FhirError):
+    """The body did not arrive within a time that is a setting."""
+
+    code = "timeout"
+    key = "body-too-slow"
 
 
 class Unavailable(FhirError):

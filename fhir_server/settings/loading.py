@@ -3,7 +3,6 @@
 Nothing reads the environment later.
 """
 
-import ipaddress
 import math
 import tomllib
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fhir_server.settings.access import check_protected, is_loopback
 from fhir_server.settings.fields import Settings, SettingsError
 
 PREFIX = "FHIR_"
@@ -132,7 +132,9 @@ def _check_values(values: Mapping[str, Any], sources: Mapping[str, str]) -> None
 
 
 def _check_together(settings: Settings, sources: Mapping[str, str]) -> None:
-    if not _is_loopback(settings.host):
+    if settings.mode == "protected":
+        check_protected(settings)
+    elif not is_loopback(settings.host):
         raise SettingsError(
             "host",
             f"{settings.host!r} is not a loopback address ({sources['host']}). Development mode checks nobody's identity, "
@@ -140,12 +142,3 @@ def _check_together(settings: Settings, sources: Mapping[str, str]) -> None:
         )
     if settings.default_count > settings.max_count:
         raise SettingsError("default_count", f"{settings.default_count} is more than max_count, {settings.max_count}.")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -4,14 +4,25 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from fhir_server.model.resource import Resource, profiles, type_and_id
-from fhir_server.workflow.codes import FOLLOW_UP_PROFILE, Actor
-from fhir_server.workflow.links import Links
+from fhir_server.workflow.codes import ASK_CONSENT, ESCALATION, FOLLOW_UP_PROFILE, TASK_KIND, Actor
+from fhir_server.workflow.links import Links, codings
 from fhir_server.workflow.party import Party
 
 
 def is_follow_up(task: Resource) -> bool:
     """Tell whether a Task asks again how things went; it is no part of the referral itself."""
     return FOLLOW_UP_PROFILE in profiles(task)
+
+
+def is_signal(task: Resource) -> bool:
+    """Tell whether a Task asks somebody to ask the person for consent first."""
+    return (TASK_KIND, ASK_CONSENT) in set(codings(task.get("code")))
+
+
+def is_aside(task: Resource) -> bool:
+    """Tell whether a Task goes beside the referral: how it ends says nothing of what became of the need."""
+    kinds = {code for system, code in codings(task.get("code")) if system == TASK_KIND}
+    return is_follow_up(task) or not kinds.isdisjoint({ASK_CONSENT, ESCALATION})
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from fhir_server.workflow.events import TOPICS
 from fhir_server.workflow.keys import RULES
 from fhir_server.workflow.lifecycle import render_markdown
 from fhir_server.workflow.request_lifecycle import REQUEST_TABLE
+from fhir_server.workflow.steps import STEPS
 from fhir_server.workflow.task_lifecycle import TASK_TABLE
 
 _INTRODUCTION = """\
@@ -28,6 +29,8 @@ def referral_document() -> str:
         render_markdown(TASK_TABLE),
         "## A ServiceRequest\n",
         render_markdown(REQUEST_TABLE),
+        "## Steps of the work\n\nTask.businessStatus, system `https://w3id.org/social-referral/CodeSystem/business-status`.\n",
+        _table("step", "may be set while the Task is", {step: ", ".join(states) for step, states in STEPS.items()}),
         "## Rules\n\nThe key stands in `OperationOutcome.issue.details.coding`.\n",
         _table("key", "rule", RULES),
         "## Coded reasons for Task.statusReason\n\nSystem `https://w3id.org/social-referral/CodeSystem/status-reason`.\n",

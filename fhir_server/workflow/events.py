@@ -11,6 +11,9 @@ TOPICS = {
     "referral-sent": "A Task was sent to its owner, or to the pool.",
     "referral-rejected": "The owner of a Task rejected it; the referrer may send it to someone else.",
     "feedback-given": "The owner of a Task added an output.",
+    "glass-broken": "In an emergency an organisation opened the record of a person; the privacy contact looks into it.",
+    "task-overdue": "The term for contacting the person has passed, and nobody said that it was done.",
+    "follow-up-due": "The day has come to ask the person again.",
     "consent-revoked": "A Consent stopped permitting a referral.",
 }
 """Topic → what it means."""

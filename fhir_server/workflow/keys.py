@@ -23,12 +23,17 @@ RULES: Final = {
     "task-field": "Each actor changes only the elements of a Task that are its own.",
     "task-claim": "A Task without owner is claimed by an organisation for itself, and by one only.",
     "task-subject": "A Task is for the person whom its ServiceRequest is about.",
+    "task-least-data": "A Task that nobody accepted yet does not say who the person is.",
     "task-feedback": "A Task is completed with at least one output, so that the referrer learns what became of it.",
     "consent-missing": "No referral leaves without an active Consent of the person.",
     "consent-recipient": "The Consent covers the organisation that the referral goes to.",
     "subtask-actor": "Only the owner of a Task hands over a part of it.",
     "subtask-parent": "A part belongs to an open, accepted Task and has its person and its referral.",
     "subtask-open": "A Task is not completed while one of its parts is open.",
+    "task-step": "A step of the work (businessStatus) is set in the states of the Task that it belongs to.",
+    "signal-says-why": "A Task that asks a person for consent says neither why nor more of the person than contact data.",
+    "signal-answer": "A Task that asks a person for consent is completed with how the person agreed, and with nothing else.",
+    "intake-result": "An intake ends in a volunteer role, one of the seven themes, or an onward referral based on this one.",
     "subtask-cycle": "Parts form a tree that is at most five Tasks deep.",
 }
 """Key → the rule in one sentence."""

@@ -1,15 +1,19 @@
 """No referral leaves without Consent: the rule on top of the predicate, for a ServiceRequest and for a Task."""
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from fhir_server.model.issue import Issue
 from fhir_server.model.resource import Resource
-from fhir_server.workflow.case import Case
-from fhir_server.workflow.codes import TASK_ENDED
+from fhir_server.workflow.case import Case, is_signal
+from fhir_server.workflow.codes import TASK_ENDED, TASK_PARAMETER
 from fhir_server.workflow.consent import Verdict, candidates, needs_of, permits
 from fhir_server.workflow.keys import violation
-from fhir_server.workflow.links import Links
+from fhir_server.workflow.links import Links, codings, items
 from fhir_server.workflow.routing import Recipient
+
+CONSENT: Final = "consent"
+"""Code of the Task.input that names the Consent on which a hand-over rests."""
 
 
 def service_of(task: Resource) -> Resource | None:
@@ -19,6 +23,12 @@ def service_of(task: Resource) -> Resource | None:
         if isinstance(reference, dict) and "HealthcareService/" in reference.get("reference", ""):
             return reference
     return None
+
+
+def consents_of(task: Resource) -> tuple[Resource, ...]:
+    """Return the References to the Consents that a Task brings along: a hand-over that the person agreed to."""
+    given = (one for one in items(task.get("input")) if (TASK_PARAMETER, CONSENT) in set(codings(one.get("type"))))
+    return tuple(one["valueReference"] for one in given if "valueReference" in one)
 
 
 def addressee(task: Resource) -> Recipient:
@@ -43,7 +53,7 @@ def request_consent_issues(case: Case, addressees: Sequence[Recipient]) -> tuple
 def task_consent_issues(case: Case) -> tuple[Issue, ...]:
     """Judge a Task that is sent, gets another owner, or is taken up: each time someone is to learn more of the person."""
     task, links = case.after, case.links
-    if case.imported or case.status in TASK_ENDED or case.status == "draft":
+    if case.imported or case.status in TASK_ENDED or case.status == "draft" or is_signal(task):
         return ()
     sent = case.status_before in ("", "draft")
     taken_up = case.status_before in ("requested", "received") and case.status in ("accepted", "in-progress")
@@ -61,7 +71,8 @@ def goes_out(task: Resource, links: Links) -> bool:
 
 def _issues(case: Case, request: Resource, addressees: Sequence[Recipient], where: str) -> Iterator[Issue]:
     links, patient, needs = case.links, case.subject, needs_of(request)
-    consents = candidates(request, patient, links)
+    brought = (links.follow(one) for one in consents_of(case.after))
+    consents = (*candidates(request, patient, links), *(one for one in brought if one is not None))
     general = [(consent, permits(consent, patient, None, case.now, needs=needs, links=links)) for consent in consents]
     usable = [consent for consent, verdict in general if verdict.permitted]
     if not usable:

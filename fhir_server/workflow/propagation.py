@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from fhir_server.model.resource import Resource
-from fhir_server.workflow.case import Case, is_follow_up
+from fhir_server.workflow.case import Case, is_aside, is_follow_up
 from fhir_server.workflow.codes import (
     CONSENT_REVOKED,
+    HANDED_OVER,
     ON_HOLD,
     REQUEST_OPEN,
     REQUEST_STOPPED,
@@ -21,8 +22,9 @@ from fhir_server.workflow.codes import (
 )
 from fhir_server.workflow.consent import needs_of, permits
 from fhir_server.workflow.effects import Update
-from fhir_server.workflow.links import Links
-from fhir_server.workflow.permission import addressee, allowed, goes_out
+from fhir_server.workflow.links import Links, items
+from fhir_server.workflow.permission import addressee, allowed, consents_of, goes_out
+from fhir_server.workflow.steps import step_of
 from fhir_server.workflow.subtasks import open_parts
 from fhir_server.workflow.task_lifecycle import TASK_TABLE
 
@@ -50,13 +52,21 @@ def after_request(case: Case) -> Iterator[Update]:
 def after_task(case: Case) -> Iterator[Update]:
     """A Task that ended otherwise than well ends its parts; the last Task that ends may complete the ServiceRequest.
 
-    A rejected, failed or cancelled Task never ends the ServiceRequest: it can be sent to someone else.
+    A rejected, failed or cancelled Task never ends the ServiceRequest: it can be sent to someone else. A Task that was
+    handed over is completed by the last part that ends, if one ended well, with what the parts reported.
     """
-    if case.imported or case.status not in TASK_ENDED or case.status == case.status_before:
+    if case.imported or case.status == case.status_before:
         return
-    if case.status != "completed":
-        reason = coded_reason(WHOLE_STOPPED, (case.after.get("statusReason") or {}).get("text", ""))
-        yield from (_move(part, "cancelled", reason, case.now) for part in open_parts(case, case.key))
+    if case.before is None:
+        yield from _relied_on(case)
+    if case.status not in TASK_ENDED:
+        return
+    well = case.status == "completed"
+    reason = coded_reason(WHOLE_STOPPED, (case.after.get("statusReason") or {}).get("text", ""))
+    parts = (part for part in open_parts(case, case.key) if not (well and is_follow_up(part)))
+    yield from (_move(part, "cancelled", reason, case.now) for part in parts)
+    if not is_aside(case.after):
+        yield from _handed_back(case)
     request = case.request
     if request is not None and request.get("status") in REQUEST_OPEN and case.links.governs(request):
         yield from _complete(request, case.links)
@@ -99,7 +109,7 @@ def _relies_on(request: Resource, consent: Resource, links: Links) -> bool:
 
 
 def _complete(request: Resource, links: Links) -> Iterator[Update]:
-    sent = (task for task in links.tasks_of(f"ServiceRequest/{request['id']}") if not is_follow_up(task))
+    sent = (task for task in links.tasks_of(f"ServiceRequest/{request['id']}") if not is_aside(task))
     tasks = {f"Task/{task['id']}": task for task in sent}
     whole = [
         task for task in tasks.values() if not any(links.key(parent) in tasks for parent in task.get("partOf", ()))
@@ -108,6 +118,32 @@ def _complete(request: Resource, links: Links) -> Iterator[Update]:
         return
     if any(task.get("status") == "completed" for task in whole):
         yield Update({**request, "status": "completed"})
+
+
+def _relied_on(case: Case) -> Iterator[Update]:
+    """Let the ServiceRequest name the Consent that a hand-over brought along: reading it rests on that."""
+    request, links = case.request, case.links
+    brought = consents_of(case.after)
+    if request is None or not brought or not case.after.get("partOf"):
+        return
+    named = {links.key(one) for one in items(request.get("supportingInfo"))}
+    new = [one for one in brought if links.key(one) not in named]
+    if new:
+        yield Update({**request, "supportingInfo": [*items(request.get("supportingInfo")), *new]})
+
+
+def _handed_back(case: Case) -> Iterator[Update]:
+    for reference in items(case.after.get("partOf")):
+        whole = case.links.follow(reference)
+        if whole is None or not _is_open(whole) or step_of(whole) != HANDED_OVER:
+            continue
+        parts = [part for part in case.links.parts_of(case.links.key(reference)) if not is_aside(part)]
+        if any(_is_open(part) for part in parts) or all(part.get("status") != "completed" for part in parts):
+            continue
+        told = [one for part in parts if part.get("status") == "completed" for one in items(part.get("output"))]
+        output = [*items(whole.get("output")), *(one for one in told if one not in items(whole.get("output")))]
+        bare = {name: value for name, value in whole.items() if name != "statusReason"}
+        yield Update({**bare, "status": "completed", "output": output, "lastModified": case.now})
 
 
 def _is_open(task: Resource) -> bool:

@@ -5,9 +5,18 @@ from typing import Final
 from fhir_server.model.clock import render_instant
 from fhir_server.model.resource import Resource
 from fhir_server.model.temporal import parse_temporal
-from fhir_server.workflow.case import Case, is_follow_up
-from fhir_server.workflow.codes import FULFILL, SERVICE_PARAMETER, TASK_ENDED, TASK_PARAMETER, TASK_PROFILE
+from fhir_server.workflow.case import Case, is_aside
+from fhir_server.workflow.codes import (
+    CONTACT_BY,
+    FULFILL,
+    REFERRAL_NUMBER,
+    SERVICE_PARAMETER,
+    TASK_ENDED,
+    TASK_PARAMETER,
+    TASK_PROFILE,
+)
 from fhir_server.workflow.effects import Create
+from fhir_server.workflow.least_data import inputs_about
 from fhir_server.workflow.links import Links, items
 from fhir_server.workflow.permission import service_of
 from fhir_server.workflow.routing import Recipient, recipients
@@ -38,7 +47,7 @@ def addressees(case: Case) -> tuple[Recipient, ...]:
         return ()
     if case.status_before == "active" and _performers(case.before, links) >= _performers(request, links):
         return ()
-    tasks = tuple(task for task in links.tasks_of(case.key) if not is_follow_up(task))
+    tasks = tuple(task for task in links.tasks_of(case.key) if not is_aside(task))
     if case.status_before not in ("active", "on-hold"):
         return recipients(request, links, case.now) if not tasks else ()
     known: frozenset[str] = frozenset()
@@ -61,15 +70,17 @@ def task_for(case: Case, recipient: Recipient, contact_days: int) -> Create:
     """Return the creation of the Task that carries a ServiceRequest to one addressee.
 
     It holds the least that the addressee needs to decide: what is asked, one line of reason, whom to answer. The
-    person is named by reference only; who may follow that reference is a matter of access. `contact_days` is the
-    agreed term for a first contact, kept as the end of Task.restriction.period.
+    person is named by reference only; who may follow that reference is a matter of access. The end of
+    Task.restriction.period is until when the person is to be contacted: as the request says (extension contact-by), else
+    in `contact_days`. The number of the referral goes along, so that everyone finds the same by it.
     """
     request, links, now = case.after, case.links, case.now
     this = {"reference": case.key}
-    due = render_instant(parse_temporal(now).lo // 1000 + contact_days * _DAY_MS)
+    due = _agreed(request) or render_instant(parse_temporal(now).lo // 1000 + contact_days * _DAY_MS)
     task: Resource = {
         "resourceType": "Task",
         "meta": {"profile": [TASK_PROFILE]},
+        "identifier": [one for one in items(request.get("identifier")) if one.get("system") == REFERRAL_NUMBER],
         "basedOn": [this],
         "groupIdentifier": request.get("requisition"),
         "status": "requested",
@@ -85,18 +96,24 @@ def task_for(case: Case, recipient: Recipient, contact_days: int) -> Create:
         "owner": recipient.owner,
         "reasonCode": _reason(request),
         "restriction": {"period": {"end": due}},
-        "input": _service_input(recipient.service),
+        "input": [*_service_input(recipient.service), *inputs_about(links.follow(request.get("subject")), now)],
     }
-    return Create({name: value for name, value in task.items() if value not in (None, "")})
+    return Create({name: value for name, value in task.items() if value not in (None, "", [])})
+
+
+def _agreed(request: Resource) -> str:
+    """Return until when the person is to be contacted, "" when the request does not say it."""
+    found = (one.get("valueDateTime") for one in items(request.get("extension")) if one.get("url") == CONTACT_BY)
+    return next((text for text in found if text), "")
 
 
 def _performers(request: Resource | None, links: Links) -> frozenset[str]:
     return frozenset(links.key(performer) for performer in (request or {}).get("performer", ()))
 
 
-def _service_input(service: Resource | None) -> list[Resource] | None:
+def _service_input(service: Resource | None) -> list[Resource]:
     if service is None:
-        return None
+        return []
     kind = {"coding": [{"system": TASK_PARAMETER, "code": SERVICE_PARAMETER}], "text": "Healthcare service"}
     return [{"type": kind, "valueReference": service}]
 

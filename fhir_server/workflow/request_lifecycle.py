@@ -8,8 +8,8 @@ from fhir_server.workflow.lifecycle import Row, StateTable
 REQUEST_TABLE: Final = StateTable(
     "ServiceRequest",
     (
-        Row("draft", "active", ("requester",), (), "R4"),
-        Row("draft", "revoked", ("requester", "person"), (), "R4"),
+        Row("draft", "active", ("requester", "platform"), (), "R4"),
+        Row("draft", "revoked", ("requester", "person", "platform"), (), "R4"),
         Row("active", "on-hold", ("requester",), (), "R4"),
         Row("active", "revoked", ("requester", "person", "platform"), (), "R4, COW"),
         Row("active", "completed", ("platform",), (), "Gravity RI"),

@@ -5,8 +5,8 @@ acts and the instant of the commit, and answers with effects or a refusal. Effec
 something, so a unit of work comes to rest.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Self
 
 from fhir_server.model.errors import RuleViolated
@@ -25,14 +25,19 @@ from fhir_server.workflow.guards import (
     require_task_actor,
     subject_issues,
 )
+from fhir_server.workflow.intake import intake_issues
 from fhir_server.workflow.keys import violation
+from fhir_server.workflow.least_data import least_data_issues
 from fhir_server.workflow.links import Links
 from fhir_server.workflow.party import Party
 from fhir_server.workflow.permission import addressee, goes_out, request_consent_issues, task_consent_issues
+from fhir_server.workflow.plans import Action, planned
 from fhir_server.workflow.propagation import after_consent, after_request, after_task
 from fhir_server.workflow.referral import addressees, leaves, task_for
 from fhir_server.workflow.request_lifecycle import REQUEST_TABLE
 from fhir_server.workflow.routing import Recipient
+from fhir_server.workflow.signals import after_signal, signal_issues
+from fhir_server.workflow.steps import step_issues
 from fhir_server.workflow.subtasks import completion_issues, part_issues
 from fhir_server.workflow.task_lifecycle import TASK_TABLE, request_issues, state_issues
 
@@ -46,15 +51,24 @@ class Rulebook:
     govern_all: bool = False
     contact_days: int = 7
     own_base: str = ""
+    plans: Mapping[str, tuple[Action, ...]] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, *, govern_all: bool = False, contact_days: int = 7, own_base: str = "") -> Self:
+    def load(
+        cls,
+        *,
+        govern_all: bool = False,
+        contact_days: int = 7,
+        own_base: str = "",
+        plans: Mapping[str, tuple[Action, ...]] | None = None,
+    ) -> Self:
         """Make the rulebook of a deployment.
 
         `govern_all` holds every ServiceRequest and Task to the rules; `contact_days` is the term for a first contact,
-        in days; `own_base` is the public FHIR base, so that absolute references to this server are understood.
+        in days; `own_base` is the public FHIR base, so that absolute references to this server are understood;
+        `plans` say which follow-up Tasks there are (`plans.load_plans`).
         """
-        return cls(govern_all, contact_days, own_base)
+        return cls(govern_all, contact_days, own_base, plans or {})
 
     def governs(self, resource: Resource | None) -> bool:
         """Tell whether a change of this resource is to be reviewed.
@@ -92,7 +106,7 @@ class Rulebook:
             return _released(standing, principal)
         case = Case(before if was_governed else None, after, links, principal, now)
         if after["resourceType"] == "Task":
-            return tuple(_task(case))
+            return tuple(self._task(case))
         return tuple(self._request(case))
 
     def _request(self, case: Case) -> Iterator[Effect]:
@@ -108,6 +122,13 @@ class Rulebook:
         yield from after_request(case)
         for recipient in new:
             yield task_for(case, recipient, self.contact_days)
+
+    def _task(self, case: Case) -> Iterator[Effect]:
+        _require_task(case)
+        yield from after_task(case)
+        yield from after_signal(case)
+        yield from planned(case, self.plans)
+        yield from task_events(case)
 
     def _consent(
         self, change: Change, standing: Resource, links: Links, principal: Party, now: str
@@ -125,18 +146,17 @@ class Rulebook:
             yield consent_event(standing)
 
 
-def _task(case: Case) -> Iterator[Effect]:
+def _require_task(case: Case) -> None:
     require_task_actor(case)
     parts = part_issues(case)
     issues = [*requester_issues(case), *subject_issues(case), *parts]
     if case.before is not None:
         require_claim(case)
         issues += (*task_field_issues(case), *TASK_TABLE.check(case))
-    issues += (*state_issues(case), *request_issues(case), *completion_issues(case))
+    issues += (*least_data_issues(case), *state_issues(case), *request_issues(case), *completion_issues(case))
+    issues += (*step_issues(case), *signal_issues(case), *intake_issues(case))
     _refuse(issues)
     _refuse(task_consent_issues(case))
-    yield from after_task(case)
-    yield from task_events(case)
 
 
 def _to_check(case: Case, new: tuple[Recipient, ...]) -> tuple[Recipient, ...] | None:

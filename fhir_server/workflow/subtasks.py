@@ -5,7 +5,7 @@ from typing import Final
 
 from fhir_server.model.issue import Issue
 from fhir_server.model.resource import Resource
-from fhir_server.workflow.case import Case
+from fhir_server.workflow.case import Case, is_aside
 from fhir_server.workflow.codes import TASK_ENDED
 from fhir_server.workflow.keys import refusal, violation
 
@@ -23,7 +23,7 @@ def completion_issues(case: Case) -> tuple[Issue, ...]:
     """Return an issue when a Task is completed while parts of it are open."""
     if case.status != "completed" or case.status_before == "completed" or case.imported:
         return ()
-    parts = open_parts(case, case.key)
+    parts = tuple(part for part in open_parts(case, case.key) if not is_aside(part))
     if not parts:
         return ()
     names = ", ".join(f"Task/{part['id']} ({part.get('status')})" for part in parts)

@@ -9,7 +9,7 @@ here, so that a referrer can tell a refusal from a broken promise.
 from typing import Final
 
 from fhir_server.model.issue import Issue
-from fhir_server.workflow.case import Case, is_follow_up
+from fhir_server.workflow.case import Case, is_follow_up, is_signal
 from fhir_server.workflow.codes import REQUEST_STOPPED, STATUS_REASON, STATUS_REASONS, TASK_STATUSES, Actor
 from fhir_server.workflow.keys import sentence, violation
 from fhir_server.workflow.lifecycle import Need, Row, StateTable
@@ -41,15 +41,15 @@ TASK_TABLE: Final = StateTable(
         Row("ready", "cancelled", _BOTH, _REASON, "R4"),
         Row("accepted", "in-progress", ("owner",), _ACTIVE, "Gravity, NL, BSeR"),
         Row("accepted", "on-hold", _HOLDER, _REASON, "Gravity"),
-        Row("accepted", "completed", ("owner",), _FEEDBACK, "Gravity, NL, BSeR"),
+        Row("accepted", "completed", _HOLDER, _FEEDBACK, "Gravity, NL, BSeR"),
         Row("accepted", "failed", ("owner",), _REASON, "Gravity"),
         Row("accepted", "cancelled", _BOTH, _REASON, "Gravity, NL"),
         Row("in-progress", "on-hold", _HOLDER, _REASON, "Gravity, NL"),
-        Row("in-progress", "completed", ("owner",), _FEEDBACK, "Gravity, NL, BSeR"),
+        Row("in-progress", "completed", _HOLDER, _FEEDBACK, "Gravity, NL, BSeR"),
         Row("in-progress", "failed", ("owner",), _REASON, "Gravity, NL"),
         Row("in-progress", "cancelled", _BOTH, _REASON, "Gravity"),
         Row("on-hold", "in-progress", ("owner",), _ACTIVE, "Gravity, NL"),
-        Row("on-hold", "completed", ("owner",), _FEEDBACK, "Gravity"),
+        Row("on-hold", "completed", _HOLDER, _FEEDBACK, "Gravity"),
         Row("on-hold", "failed", ("owner",), _REASON, "Gravity"),
         Row("on-hold", "cancelled", _BOTH, _REASON, "Gravity"),
         *(
@@ -114,6 +114,8 @@ def request_issues(case: Case) -> tuple[Issue, ...]:
     if request is None or request.get("status") == "active":
         return ()
     if is_follow_up(case.after) and request.get("status") not in REQUEST_STOPPED:
+        return ()
+    if is_signal(case.after) and request.get("status") == "draft":
         return ()
     text = (
         f"The ServiceRequest of this Task is {request.get('status', 'without status')}; a Task becomes {case.status} only "

@@ -13,8 +13,11 @@ DERIVED = {
     "store": "store_path",
     "artifact_root": "artifacts",
     "base_url": "public_base",
+    "audit_reads": "read_audit",
+    "enforce_access": "access_enforced",
     "cursor_key": "signing_key",
     "cursor_key_file": "signing_key",
+    "master_key_file": "master_keys",
 }
 """Settings that are read through a property or method of Settings."""
 

@@ -17,5 +17,5 @@ def batch(engine: Engine, entries: Sequence[Entry]) -> Result:
         try:
             rendered.append(response_entry(entry.request, perform(engine, entry.request)))
         except FhirError as error:
-            rendered.append(error_entry(error))
+            rendered.append(error_entry(entry.request, error))
     return Result(Kind.OK, response_bundle("batch-response", rendered))

@@ -92,11 +92,11 @@ def _identity(unit: Unit, request: Request, entry: Entry, identities: Identities
         return None
     condition = entry.request.preconditions.if_none_exist
     if condition is not None:
-        existing = one_match(unit.engine, unit.uow, place.type, condition, request)
+        existing = one_match(unit.engine, unit.view, place.type, condition, request)
         if existing is not None:
             return Identity(place.type, existing.id, existing=True)
         pending = identities.pending_matches(
-            unit, place.type, condition_node(unit.engine, unit.uow, place.type, condition, request)
+            unit, place.type, condition_node(unit.engine, unit.view, place.type, condition, request)
         )
         if pending:
             return Identity(place.type, pending[0].partition("/")[2], existing=True)
@@ -105,7 +105,7 @@ def _identity(unit: Unit, request: Request, entry: Entry, identities: Identities
 
 def _conditional(unit: Unit, request: Request, entry: Entry) -> Identity:
     condition = condition_text(entry.request.query, entry.row.code)
-    existing = one_match(unit.engine, unit.uow, entry.place.type, condition, request)
+    existing = one_match(unit.engine, unit.view, entry.place.type, condition, request)
     if existing is not None:
         return Identity(entry.place.type, existing.id)
     if entry.row.code == "patch":

@@ -65,9 +65,9 @@ class _Resolver:
 
     def _conditional(self, resource_type: str, text: str, path: str) -> str:
         try:
-            where = condition_node(self.unit.engine, self.unit.uow, resource_type, text, self.request)
+            where = condition_node(self.unit.engine, self.unit.view, resource_type, text, self.request)
             query = Query(resource_type, where, (SortKey("_lastUpdated"),), 2)
-            found = {f"{resource_type}/{row.version.id}" for row in self.unit.uow.search(query)}
+            found = {f"{resource_type}/{row.version.id}" for row in self.unit.view.search(query)}
             found.update(self.identities.pending_matches(self.unit, resource_type, where))
         except FhirError as error:
             self.issues.extend(issue._replace(expression=path) for issue in error.issues)

@@ -8,6 +8,7 @@ from fhir_server.model.clock import render_instant
 from fhir_server.model.codec import encode
 from fhir_server.model.errors import FhirError
 from fhir_server.model.issue import operation_outcome
+from fhir_server.validation.wording import outcome_in
 
 
 def response_bundle(kind: str, entries: Sequence[bytes]) -> bytes:
@@ -26,7 +27,7 @@ def response_entry(request: Request, result: Result) -> bytes:
         response["etag"] = f'W/"{version.version}"'
         response["lastModified"] = render_instant(version.last_updated)
     if result.issues:
-        response["outcome"] = operation_outcome(result.issues)
+        response["outcome"] = operation_outcome(outcome_in(result.issues, request.languages)[0])
     full_url = b""
     if version is not None:
         full_url = b'"fullUrl":%s,' % encode(f"{request.base}/{version.type}/{version.id}")
@@ -34,7 +35,8 @@ def response_entry(request: Request, result: Result) -> bytes:
     return b'{%s%s"response":%s}' % (full_url, body, encode(response))
 
 
-def error_entry(error: FhirError) -> bytes:
+def error_entry(request: Request, error: FhirError) -> bytes:
     """Render the refusal of an entry."""
     status = status_line(status_of_error(error))
-    return encode({"response": {"status": status, "outcome": operation_outcome(error.issues)}})
+    told, _ = outcome_in(error.issues, request.languages)
+    return encode({"response": {"status": status, "outcome": operation_outcome(told)}})

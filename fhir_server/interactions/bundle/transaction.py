@@ -5,7 +5,7 @@ resolved over the whole Bundle; then POST; PUT and PATCH; and reads on the new s
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 from fhir_server.interactions.bundle.identities import Identities, assign
 from fhir_server.interactions.bundle.plan import Entry
@@ -21,16 +21,25 @@ from fhir_server.model.errors import FhirError, Invalid, NotSupported, RuleViola
 from fhir_server.model.issue import Issue, has_errors
 from fhir_server.model.resource import Resource
 
+T = TypeVar("T")
+
 _WRITES: Final = ("create", "update", "patch")
 
 
 def transaction(unit: Unit, request: Request, entries: Sequence[Entry]) -> Result:
     """Do all entries in the unit. Raises the first refusal with its place in the Bundle; the unit is then undone."""
     results: dict[int, Result] = {}
+    for entry in entries:
+        _guarded(entry, lambda entry: _admit(unit, entry))
     for entry in _of(entries, "delete"):
         results[entry.position] = _guarded(entry, lambda entry: _as_single(unit, entry))
     identities = assign(unit, request, entries)
     resources = _resolved(unit, request, entries, identities)
+    unit.pending = {
+        identities.of_entry[position].reference: {**one, "id": identities.of_entry[position].id}
+        for position, one in resources.items()
+        if position in identities.of_entry
+    }
     for code in _WRITES:
         for entry in _of(entries, code):
             results[entry.position] = _guarded(entry, lambda entry: _write(unit, entry, identities, resources))
@@ -97,12 +106,13 @@ def _write(unit: Unit, entry: Entry, identities: Identities, resources: Mapping[
         sent = entry.request if entry.json_patch else entry.request._replace(body=encode(resource))
         return _as_single(unit, entry._replace(request=sent))
     if identity.existing:
-        current = unit.uow.current(entry.place.type, identity.id)
+        current = unit.view.current(entry.place.type, identity.id)
         if current is not None:
             return written(current, entry.request, created=False)
     if entry.row.code == "create":
         return written(unit.write(resource, identity.id, "POST", None), entry.request, created=True)
-    return put(unit, entry.request, resource, identity.id)
+    named = identity.id in (entry.place.id, resource.get("id"))
+    return put(unit, entry.request, resource, identity.id, named=named)
 
 
 def _as_single(unit: Unit, entry: Entry) -> Result:
@@ -111,12 +121,16 @@ def _as_single(unit: Unit, entry: Entry) -> Result:
         case Writing(work):
             return work(unit)
         case Reading(work):
-            return work(unit.uow)
+            return work(unit.view)
         case _:
             raise NotSupported("This interaction cannot be part of a transaction.", expression="request.url")
 
 
-def _guarded(entry: Entry, work: Callable[[Entry], Result]) -> Result:
+def _admit(unit: Unit, entry: Entry) -> None:
+    unit.engine.access.admit(unit.principal, entry.row.code, entry.place.member or entry.place.type)
+
+
+def _guarded(entry: Entry, work: Callable[[Entry], T]) -> T:
     try:
         return work(entry)
     except FhirError as error:

@@ -12,7 +12,8 @@ from fhir_server.interactions.request import Place, Request, Result
 from fhir_server.model.resource import Resource
 from fhir_server.store.port import Snapshot
 from fhir_server.terminology.answers import Lookup
-from fhir_server.terminology.concepts import CodeSystemIndex, Designation
+from fhir_server.terminology.concepts import Designation
+from fhir_server.terminology.large import CodeSystem
 
 LOOKUP: Final = "https://w3id.org/social-referral/OperationDefinition/code-system-lookup"
 _NAMED: Final = frozenset({"name", "version", "display", "url", "system"})
@@ -55,7 +56,7 @@ def lookup(engine: Engine, request: Request, place: Place) -> Operation:  # noqa
     return Reading(work, heavy=True)
 
 
-def _outputs(system: CodeSystemIndex, found: Lookup, wants: Callable[[str], bool]) -> Iterator[Resource]:
+def _outputs(system: CodeSystem, found: Lookup, wants: Callable[[str], bool]) -> Iterator[Resource]:
     yield out("name", "String", found.name)
     if found.version:
         yield out("version", "String", found.version)
@@ -76,7 +77,7 @@ def _designation(one: Designation) -> Iterator[Resource]:
     yield out("value", "String", one.value)
 
 
-def _properties(system: CodeSystemIndex, found: Lookup) -> Iterator[tuple[str, str, Any]]:
+def _properties(system: CodeSystem, found: Lookup) -> Iterator[tuple[str, str, Any]]:
     concept = found.concept
     if concept.definition:
         yield "definition", "String", concept.definition
@@ -90,7 +91,7 @@ def _properties(system: CodeSystemIndex, found: Lookup) -> Iterator[tuple[str, s
                 yield code, _kind(system, code, value), value
 
 
-def _kind(system: CodeSystemIndex, code: str, value: Any) -> str:
+def _kind(system: CodeSystem, code: str, value: Any) -> str:
     """Return the type of a property: by its value where that tells, else as the code system declares it."""
     if isinstance(value, dict):
         return "Coding"

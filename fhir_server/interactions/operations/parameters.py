@@ -102,6 +102,10 @@ class Inputs:
         """Return a Coding, CodeableConcept or resource as it was sent, None when it is not there."""
         return self._values.get(name, (None,))[0]
 
+    def values(self, name: str) -> tuple[Any, ...]:
+        """Return all values of a parameter that repeats, as they were sent."""
+        return tuple(self._values.get(name, ()))
+
     def canonical(self, name: str, version: str) -> str:
         """Return a canonical with the version that another parameter names."""
         url, named = self.text(name), self.text(version)

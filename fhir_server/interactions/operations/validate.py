@@ -16,7 +16,7 @@ from fhir_server.model.errors import FhirError, Gone, Malformed, NotFound, NotSu
 from fhir_server.model.issue import Issue, operation_outcome
 from fhir_server.model.resource import Resource
 from fhir_server.store.port import Snapshot, UnitOfWork
-from fhir_server.validation.wording import choose_language, say, translated
+from fhir_server.validation.wording import outcome_in, say
 
 _MODES: Final = ("create", "update", "delete")
 _PARAMETERS: Final = {
@@ -105,12 +105,12 @@ def _trial(engine: Engine, request: Request, place: Place) -> list[Issue]:
     """Delete in a unit of work that is always undone, so that the rules of the real thing answer."""
 
     def work(uow: UnitOfWork) -> None:
-        current = uow.current(place.type, place.id)
+        unit = Unit(engine, uow, request.principal)
+        current = unit.view.current(place.type, place.id)
         if current is None:
             raise NotFound(say("mode-not-found", type=place.type, id=place.id), expression=place.type)
         if current.deleted:
             raise Gone(say("mode-deleted", type=place.type, id=place.id), expression=place.type)
-        unit = Unit(engine, uow, request.principal)
         unit.delete(current)
         unit.settle()
         raise _Undone
@@ -127,9 +127,9 @@ def _trial(engine: Engine, request: Request, place: Place) -> list[Issue]:
 
 
 def _told(request: Request, issues: list[Issue]) -> Result:
-    language = choose_language(request.languages)
-    told = issues or [Issue("all-ok", "informational", say("all-ok"), severity="information")]
-    return Result(Kind.OK, encode(operation_outcome(translated(issue, language) for issue in told)))
+    found = issues or [Issue("all-ok", "informational", say("all-ok"), severity="information")]
+    told, language = outcome_in(found, request.languages)
+    return Result(Kind.OK, encode(operation_outcome(told)), language=language)
 
 
 def _require_known(engine: Engine, url: str) -> None:

@@ -13,6 +13,7 @@ from fhir_server.model.resource import Resource
 from fhir_server.store.port import Snapshot
 from fhir_server.terminology.answers import Verdict, Wish
 from fhir_server.terminology.concepts import CodeSystemIndex
+from fhir_server.terminology.large import CodeSystem
 from fhir_server.terminology.value_sets import ValueSetIndex, index
 
 VALIDATE_IN_CODE_SYSTEM: Final = "https://w3id.org/social-referral/OperationDefinition/code-system-validate-code"
@@ -79,7 +80,7 @@ def value_set_of(service: Terminology, inputs: Inputs, place: Place) -> ValueSet
     return service.value_set(inputs.canonical("url", "valueSetVersion"))
 
 
-def _code_system(service: Terminology, inputs: Inputs, place: Place) -> CodeSystemIndex | None:
+def _code_system(service: Terminology, inputs: Inputs, place: Place) -> CodeSystem | None:
     if place.id:
         found: CodeSystemIndex = service.instance("CodeSystem", place.id)
         return found

@@ -57,7 +57,6 @@ def test_each_member_that_every_artefact_states_is_asked_for(tmp_path: Path, mem
         ("terminology/value-sets/CodeSystem-colour.json", code_system(), "artifact-folder"),
         ("terminology/CodeSystem-colour.json", code_system(), "artifact-folder"),
         ("terminology/code-systems/notes.txt", "colours", "artifact-extension"),
-        ("mappings/mapping.yaml", "a: 1", "artifact-extension"),
         (PLACE, "{", "artifact-unreadable"),
         (PLACE, '{"resourceType":"CodeSystem","id":"a","id":"b"}', "artifact-unreadable"),
         (PLACE, "[]", "artifact-unreadable"),

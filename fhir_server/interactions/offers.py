@@ -1,0 +1,169 @@
+"""The directory as `$suggest` needs it: the facts of every active service in memory, kept up to date from the change feed.
+
+Built at first use, from the store alone, so that any number of processes have the same. A service that changes is taken
+in again at the next call; a Location that changes (its position, what it is part of) touches the services that name it.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from threading import Lock
+from typing import Any, Final
+
+from fhir_server.interactions.offer_facts import Place, location_id, read_offer
+from fhir_server.model.codec import decode_stored
+from fhir_server.model.resource import Resource
+from fhir_server.search.query import EVERYTHING, Query, SortKey
+from fhir_server.store.port import Snapshot, Version
+from fhir_server.workflow.codes import CONTACT_POINT
+from fhir_server.workflow.suggestion_facts import Offer
+
+_TYPES: Final = ("HealthcareService", "Location")
+_PAGE: Final = 1000
+_LEVELS: Final = 6
+"""How many steps of Location.partOf a place may lie below the area that covers it."""
+
+
+class Directory:
+    """All active services by what they answer and where; `fresh` brings it up to a snapshot."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._sequence = -1
+        self._offers: dict[str, Offer] = {}
+        self._keys: dict[str, tuple[tuple[str, str], ...]] = {}
+        self._places: dict[str, Place] = {}
+        self._by_key: dict[tuple[str, str], set[str]] = defaultdict(set)
+        self._areas: dict[tuple[str, str], set[str]] = defaultdict(set)
+        self._users: dict[str, set[str]] = defaultdict(set)
+        self.contact_points: set[str] = set()
+
+    @property
+    def warm(self) -> bool:
+        """Whether it was built, so that `fresh` is quick."""
+        return self._sequence >= 0
+
+    def fresh(self, snapshot: Snapshot) -> None:
+        """Take in what changed since the last call."""
+        newest = snapshot.last_sequence()
+        if newest == self._sequence:
+            return
+        with self._lock:
+            if self._sequence < 0:
+                for resource_type in ("Location", "HealthcareService"):
+                    for version in _all(snapshot, resource_type):
+                        self._take(snapshot, version)
+            else:
+                self._follow(snapshot)
+            self._sequence = max(self._sequence, newest)
+
+    def offer(self, service_id: str) -> Offer | None:
+        """Return one active service."""
+        return self._offers.get(service_id)
+
+    def candidates(self, codes: Iterable[str], areas: Iterable[str]) -> set[str]:
+        """Return the ids of services that name one of the codes and cover one of the areas, or everything."""
+        found: set[str] = set()
+        for code in codes:
+            for area in areas:
+                found |= self._by_key.get((code, area), _NONE)
+            found |= self._by_key.get((code, ""), _NONE)
+        return found
+
+    def answering(self, codes: Iterable[str]) -> Iterator[str]:
+        """Yield the ids of all services that name one of the codes, wherever they work, in order."""
+        wanted = frozenset(codes)
+        yield from sorted(name for name, keys in self._keys.items() if any(code in wanted for code, _ in keys))
+
+    def areas_by(self, *, nis: str = "", postal: str = "", city: str = "") -> frozenset[str]:
+        """Return the ids of the areas that a code or name stands for, with all that they are part of."""
+        found: set[str] = set()
+        for kind, text in (("nis", nis), ("postal", postal), ("city", city.casefold())):
+            found |= self._areas.get((kind, text), _NONE) if text else _NONE
+        return frozenset(above for name in found for above in self._upwards(name))
+
+    def middle(self, areas: Iterable[str]) -> tuple[float, float] | None:
+        """Return the position of the first of these areas that has one, the smallest first."""
+        for name in sorted(areas, key=lambda name: (-len(list(self._upwards(name))), name)):
+            place = self._places.get(name)
+            if place is not None and place.position is not None:
+                return place.position
+        return None
+
+    def smallest(self, areas: Iterable[str]) -> str:
+        """Return the area that lies within the others, "" of none."""
+        return min(areas, key=lambda name: (-len(list(self._upwards(name))), name), default="")
+
+    def _follow(self, snapshot: Snapshot) -> None:
+        after = self._sequence
+        while page := snapshot.changes(after, _PAGE, _TYPES):
+            for version in page:
+                current = snapshot.current(version.type, version.id)
+                if current is not None and current.sequence == version.sequence:
+                    self._take(snapshot, version)
+            after = page[-1].sequence
+        self._sequence = max(self._sequence, after)
+
+    def _take(self, snapshot: Snapshot, version: Version) -> None:
+        if version.type == "Location":
+            self._take_place(version)
+            for service_id in tuple(self._users.get(version.id, ())):
+                current = snapshot.current("HealthcareService", service_id)
+                if current is not None:
+                    self._take(snapshot, current)
+            return
+        self._drop(version.id)
+        if version.body is None:
+            return
+        service = decode_stored(version.body)
+        if service.get("active") is not False:
+            self._add(version.id, service)
+
+    def _take_place(self, version: Version) -> None:
+        before = self._places.pop(version.id, None)
+        for key in before.area_keys() if before is not None else ():
+            self._areas[key].discard(version.id)
+        if version.body is not None:
+            place = self._places[version.id] = Place(decode_stored(version.body))
+            for key in place.area_keys():
+                self._areas[key].add(version.id)
+
+    def _add(self, service_id: str, service: Resource) -> None:
+        sites = [location_id(one) for one in service.get("location", ())]
+        offer = read_offer(service_id, service, [self._places[one] for one in sites if one in self._places])
+        self._offers[service_id] = offer
+        keys = tuple((code, area) for code in offer.needs | offer.types for area in (offer.areas or ("",)))
+        self._keys[service_id] = keys
+        for key in keys:
+            self._by_key[key].add(service_id)
+        for site in sites:
+            self._users[site].add(service_id)
+        if CONTACT_POINT in offer.types:
+            self.contact_points.add(service_id)
+
+    def _drop(self, service_id: str) -> None:
+        self._offers.pop(service_id, None)
+        self.contact_points.discard(service_id)
+        for key in self._keys.pop(service_id, ()):
+            self._by_key[key].discard(service_id)
+
+    def _upwards(self, name: str) -> Iterator[str]:
+        for _ in range(_LEVELS):
+            yield name
+            place = self._places.get(name)
+            if place is None or not place.part_of:
+                return
+            name = place.part_of
+
+
+_NONE: frozenset[str] = frozenset()
+
+
+def _all(snapshot: Snapshot, resource_type: str) -> Iterator[Version]:
+    after: tuple[Any, ...] = ()
+    while True:
+        rows = snapshot.search(Query(resource_type, EVERYTHING, (SortKey("_id"),), _PAGE, after))
+        for row in rows:
+            yield row.version
+        if len(rows) < _PAGE:
+            return
+        after = rows[-1].position

@@ -1,14 +1,16 @@
 """UCUM units → base units, so that quantities in different units of one kind compare (R4 search.html#quantity).
 
-The library that knows the units (`ucumvert` on `pint`) is heavy, so it is loaded when a unit is first met, and asked once
-for each code. What has no sure meaning in base units is compared in its own unit only: arbitrary units (`[IU]`), which
+The library that knows the units (`ucumvert` on `pint`) is heavy, so it is loaded when a unit is first met that is not among
+the common ones of `units.json`, which it made (a test holds them to it), and asked once for each code. What has no sure meaning in base units is compared in its own unit only: arbitrary units (`[IU]`), which
 UCUM lets convert to nothing else; logarithms (`[pH]`, `dB`); annotations alone (`{score}`); codes that are not UCUM.
 """
 
+import json
 import math
 import re
 import threading
 from functools import cache, lru_cache
+from importlib.resources import files
 from typing import Any, NamedTuple
 
 UCUM = "http://unitsofmeasure.org"
@@ -49,6 +51,12 @@ class Conversion(NamedTuple):
 @lru_cache(maxsize=4096)
 def conversion(code: str) -> Conversion | None:
     """Return how a UCUM code converts, None where it is compared as it is. Never raises; safe to share."""
+    if (common := _common().get(code)) is not None:
+        return common
+    return _looked_up(code)
+
+
+def _looked_up(code: str) -> Conversion | None:
     if not code or len(code) > _LONGEST or _LONG_NUMBER.search(code) or not code.isascii():
         return None
     if not _ARBITRARY.isdisjoint(_BRACKETED.findall(code)):
@@ -73,6 +81,12 @@ def _converted(registry: Any, code: str) -> Conversion | None:
         return None
     powers = " ".join(f"{name}^{power:g}" for name, power in sorted(one.unit_items()))
     return Conversion(float(f"{factor:.{_DIGITS + 2}e}"), offset, powers or "1")
+
+
+@cache
+def _common() -> dict[str, Conversion]:
+    raw = json.loads(files("fhir_server.search").joinpath("units.json").read_bytes())
+    return {code: Conversion(*parts) for code, parts in raw.items()}
 
 
 @cache

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fhir_server.search import units
 from fhir_server.search.units import conversion
 
 
@@ -55,3 +56,8 @@ def test_any_text_is_answered_soon(code: str) -> None:
     found = conversion(code)
     assert time.perf_counter() - began < 1
     assert found is None or (found.factor > 0 and math.isfinite(found.base(1.0)))
+
+
+@pytest.mark.parametrize("code", sorted(units._common()))
+def test_a_common_unit_is_what_the_library_says(code: str) -> None:
+    assert units._common()[code] == units._looked_up(code)

@@ -113,7 +113,7 @@ class _Checker:
             text = f"{question.link_id!r} takes one answer; found {len(answers)}."
             yield Issue("response-too-many", "structure", text, f"{given.path}.answer[1]")
         for index, answer in enumerate(answers):
-            if value_of(answer)[0]:
+            if value_of(answer)[0] and question.type not in ("group", "display"):
                 yield from check_value(question, answer, f"{given.path}.answer[{index}]", self._belongs)
         yield from self.children(given, question.link_id)
 

@@ -63,6 +63,10 @@ class Flow:
         self._form = form
         self._root = root
         self._known: dict[tuple[str, Given], bool] = {}
+        for link_id in form.order:  # what others rest on comes first, so that a long chain does not recurse deeply
+            for given in root.by_id.get(link_id, ()):
+                if given.question is not None and given.over is not None:
+                    self.enabled(given.question, given.over)
 
     def enabled(self, question: Question, over: Given) -> bool:
         """Tell whether a question is enabled where it stands, or would stand, below `over`."""

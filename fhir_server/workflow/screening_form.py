@@ -70,6 +70,8 @@ class Form:
     questions: Mapping[str, Question]
     below: Mapping[str, tuple[Question, ...]]
     """linkId → items within it; "" → the items of the questionnaire."""
+    order: tuple[str, ...]
+    """The linkIds, each after those that its conditions and its group rest on."""
 
     @property
     def canonical(self) -> str:
@@ -102,11 +104,12 @@ def read_form(questionnaire: Resource) -> Form:
                 expression="Questionnaire.item",
             )
     issues += _unknown_conditions(questions)
+    order: tuple[str, ...] = ()
     if not issues:
-        issues += _circles(questions)
+        order, issues = _in_order(questions)
     if issues:
         raise RuleViolated(issues=issues)
-    return Form(questionnaire, MappingProxyType(questions), MappingProxyType(below))
+    return Form(questionnaire, MappingProxyType(questions), MappingProxyType(below), order)
 
 
 def extension(element: Resource, url: str) -> Any:
@@ -139,6 +142,9 @@ def _items(holder: Resource, place: str, parent: Question | None) -> Iterator[Qu
 
 def _unknown_conditions(questions: Mapping[str, Question]) -> Iterator[Issue]:
     for question in questions.values():
+        if extension(question.raw, SDC + "enableWhenExpression") is not None:
+            text = "enableWhenExpression is not followed here. Write the condition as enableWhen."
+            yield Issue("form-condition-kind", "not-supported", text, f"{question.place}.extension")
         for index, condition in enumerate(question.raw.get("enableWhen", ())):
             if condition["question"] not in questions:
                 text = f"There is no item {condition['question']!r} to depend on. Name the linkId of a question."
@@ -147,9 +153,9 @@ def _unknown_conditions(questions: Mapping[str, Question]) -> Iterator[Issue]:
                 )
 
 
-def _circles(questions: Mapping[str, Question]) -> Iterator[Issue]:
-    """Yield one issue for each item that depends on itself, over conditions and the groups around it."""
-    settled: set[str] = set()
+def _in_order(questions: Mapping[str, Question]) -> tuple[tuple[str, ...], list[Issue]]:
+    """Return the linkIds, each after those that it depends on by conditions and groups; or an issue for the first circle."""
+    settled: dict[str, None] = {}
     for start in questions:
         path: dict[str, None] = {}
         waiting: list[tuple[str, bool]] = [(start, False)]
@@ -157,16 +163,17 @@ def _circles(questions: Mapping[str, Question]) -> Iterator[Issue]:
             name, left = waiting.pop()
             if left:
                 path.pop(name, None)
-                settled.add(name)
+                settled[name] = None
             elif name in path:
                 way = " → ".join((*list(path)[list(path).index(name) :], name))
                 text = f"The conditions go round in a circle: {way}. Leave one of them out."
-                yield Issue("form-condition-circle", "business-rule", text, f"{questions[name].place}.enableWhen")
-                return
+                place = f"{questions[name].place}.enableWhen"
+                return (), [Issue("form-condition-circle", "business-rule", text, place)]
             elif name not in settled:
                 path[name] = None
                 waiting.append((name, True))
                 waiting.extend((target, False) for target in _needs(questions[name]))
+    return tuple(settled), []
 
 
 def _needs(question: Question) -> Iterator[str]:

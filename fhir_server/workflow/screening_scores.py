@@ -16,6 +16,7 @@ from fhir_server.workflow.codes import CANONICAL
 from fhir_server.workflow.screening_expressions import ORDINAL, Workshop
 from fhir_server.workflow.screening_flow import Flow, Given, everywhere, read_given, same, value_of
 from fhir_server.workflow.screening_form import HL7, Form, Question, extension, extensions, fhirpath
+from fhir_server.workflow.screening_values import answer_from
 
 SCORE_BAND: Final = f"{CANONICAL}/StructureDefinition/score-band"
 _MOST_CALCULATED: Final = 200
@@ -66,7 +67,8 @@ def calculated(form: Form, response: Resource) -> Resource:
     pointed = _with_points(form, working)
     workshop = Workshop()
     for _ in range(_ROUNDS):
-        if not any([_recalculated(form, working, question, workshop) for question in questions]):
+        changed = [_recalculated(form, working, question, workshop) for question in questions]  # all, also after one
+        if not any(changed):
             break
     else:
         raise RuleViolated(
@@ -81,7 +83,9 @@ def calculated(form: Form, response: Resource) -> Resource:
 
 def differing(form: Form, sent: Resource, right: Resource) -> Iterator[Issue]:
     """Yield an issue for each calculated value that was sent and is not what the questionnaire gives."""
-    by_place = {_key(one): one for one in everywhere(read_given(form, right))}
+    by_place = {
+        _key(one): one for one in everywhere(read_given(form, right)) if one.question and one.question.calculated
+    }
     for given in everywhere(read_given(form, sent)):
         if given.question is None or not given.question.calculated or not given.answers:
             continue
@@ -129,24 +133,9 @@ def _recalculated(form: Form, response: Resource, question: Question, workshop: 
 
 
 def _answer(question: Question, value: Any) -> Resource:
-    member = {
-        "decimal": "valueDecimal",
-        "integer": "valueInteger",
-        "boolean": "valueBoolean",
-        "quantity": "valueQuantity",
-    }
-    name = member.get(question.type)
-    if question.type in ("integer", "decimal") and not isinstance(value, bool) and isinstance(value, (int, Decimal)):
-        whole = Decimal(value) == int(value)
-        if question.type == "decimal" or whole:
-            return {name or "": int(value) if whole and question.type == "integer" else value}
-    elif question.type == "boolean" and isinstance(value, bool):
-        return {"valueBoolean": value}
-    elif question.type in ("choice", "quantity") and isinstance(value, dict):
-        return {"valueCoding" if question.type == "choice" else "valueQuantity": value}
-    elif question.type in ("string", "text", "date", "dateTime", "time") and isinstance(value, str):
-        kind = "String" if question.type in ("string", "text") else question.type[:1].upper() + question.type[1:]
-        return {f"value{kind}": value}
+    found = answer_from(question, value)
+    if found is not None:
+        return found
     raise RuleViolated(
         f"The expression of {question.link_id!r} gives {_plain(value)!r}, which is no answer to a question of type {question.type}.",
         key="form-expression",
@@ -199,10 +188,7 @@ def _set(over: Given, question: Question, answers: list[Resource]) -> bool:
 
 def _positions(over: Given, question: Question) -> set[str]:
     """Return the linkIds that stand after an item among its siblings."""
-    siblings = {
-        one.question.link_id for one in over.below if one.question and one.question.position > question.position
-    }
-    return siblings
+    return {one.question.link_id for one in over.below if one.question and one.question.position > question.position}
 
 
 def _with_points(form: Form, response: Resource) -> list[tuple[Resource, Resource]]:

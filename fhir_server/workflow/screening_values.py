@@ -48,6 +48,44 @@ def check_value(question: Question, answer: Resource, path: str, belongs: Member
     yield from _bounds(question, name, value, here)
 
 
+def answer_from(question: Question, value: Any) -> Resource | None:
+    """Return a value that was worked out or looked up as an answer to a question, None when it is no such answer."""
+    kind = question.type
+    if kind in ("choice", "open-choice"):
+        return _option_from(question, value)
+    if isinstance(value, dict):
+        if kind == "quantity" or (kind in ("integer", "decimal") and "value" in value):
+            return {"valueQuantity": value} if kind == "quantity" else answer_from(question, value["value"])
+        return {TYPES[kind][0]: value} if kind in ("reference", "attachment") else None
+    if isinstance(value, bool) or kind == "boolean":
+        return {"valueBoolean": value} if kind == "boolean" and isinstance(value, bool) else None
+    if isinstance(value, (int, Decimal)):
+        if kind == "decimal":
+            return {"valueDecimal": value}
+        return {"valueInteger": int(value)} if kind == "integer" and value == int(value) else None
+    if kind == "date":
+        return {"valueDate": value.partition("T")[0]}
+    if kind in ("dateTime", "time", "string", "text", "url"):
+        return {TYPES[kind][0]: value}
+    return None
+
+
+def _option_from(question: Question, value: Any) -> Resource | None:
+    """Return the option that a value names: a coding, a concept with such a coding, a code, or the value itself."""
+    options = [(name, option) for name, option in map(value_of, question.raw.get("answerOption", ())) if name]
+    codings = value.get("coding", [value]) if isinstance(value, dict) else [{"code": value}]
+    for name, option in options:
+        if name == "valueCoding" and any(same((name, one), (name, option)) for one in codings):
+            return {
+                name: {key: part for key, part in option.items() if key in ("system", "version", "code", "display")}
+            }
+        if name != "valueCoding" and option == value:
+            return {name: option}
+    if options or not isinstance(value, dict) or "code" not in codings[0]:
+        return {"valueString": value} if question.type == "open-choice" and isinstance(value, str) else None
+    return {"valueCoding": codings[0]}
+
+
 def _chosen(question: Question, found: tuple[str, Any], here: str, belongs: Membership) -> Iterator[Issue]:
     name, value = found
     if question.type == "open-choice" and name == "valueString":
@@ -105,12 +143,9 @@ def _sign(value: Any, bound: Any) -> int:
         value = value.get("value")
     if isinstance(value, bool) or isinstance(value, str) is not isinstance(bound, str) or value is None:
         return 0
-    if isinstance(value, str):
-        if ":" in value and "T" not in value:
-            return (value > bound) - (value < bound)
-        left, right = parse_temporal(value).lo, parse_temporal(bound).lo
-        return (left > right) - (left < right)
-    return (value > bound) - (value < bound)
+    if isinstance(value, str) and ("T" in value or ":" not in value):
+        value, bound = parse_temporal(value).lo, parse_temporal(bound).lo
+    return -1 if value < bound else 1 if value > bound else 0
 
 
 def _shown(found: tuple[str, Any]) -> str:

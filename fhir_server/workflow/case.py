@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from fhir_server.model.resource import Resource, profiles, type_and_id
-from fhir_server.workflow.codes import ASK_CONSENT, ESCALATION, FOLLOW_UP_PROFILE, TASK_KIND, Actor
+from fhir_server.workflow.codes import ASK_CONSENT, ESCALATION, FOLLOW_UP_PROFILE, RE_EVALUATION, TASK_KIND, Actor
 from fhir_server.workflow.links import Links, codings
 from fhir_server.workflow.party import Party
 
@@ -22,7 +22,7 @@ def is_signal(task: Resource) -> bool:
 def is_aside(task: Resource) -> bool:
     """Tell whether a Task goes beside the referral: how it ends says nothing of what became of the need."""
     kinds = {code for system, code in codings(task.get("code")) if system == TASK_KIND}
-    return is_follow_up(task) or not kinds.isdisjoint({ASK_CONSENT, ESCALATION})
+    return is_follow_up(task) or not kinds.isdisjoint({ASK_CONSENT, ESCALATION, RE_EVALUATION})
 
 
 @dataclass(frozen=True)

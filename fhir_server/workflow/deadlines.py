@@ -8,16 +8,15 @@ from typing import Final, Literal, NamedTuple
 
 from fhir_server.model.resource import Resource, type_and_id
 from fhir_server.model.temporal import parse_temporal, period_interval
+from fhir_server.search.overdue import REACHED, WAITING
 from fhir_server.workflow.case import is_aside, is_follow_up
-from fhir_server.workflow.codes import ESCALATION, TASK_ENDED, TASK_KIND, TASK_PROFILE
+from fhir_server.workflow.codes import ESCALATION, RE_EVALUATION, TASK_ENDED, TASK_KIND, TASK_PROFILE
 from fhir_server.workflow.effects import Create, Effect, Emit
 from fhir_server.workflow.links import Links, codings, items
 from fhir_server.workflow.permission import allowed
 from fhir_server.workflow.routing import contact_point
-from fhir_server.workflow.steps import REACHED, step_of
+from fhir_server.workflow.steps import step_of
 
-WAITING: Final = frozenset({"requested", "received", "ready", "accepted"})
-"""The states in which the term for contacting the person runs."""
 OVERDUE: Final = "task-overdue"
 DUE: Final = "follow-up-due"
 Kind = Literal["task-overdue", "follow-up-due"]
@@ -37,7 +36,7 @@ def deadlines_of(task: Resource) -> tuple[Deadline, ...]:
         return ()
     period = (task.get("restriction") or {}).get("period") or {}
     key, found = type_and_id(task), []
-    if is_follow_up(task) and "start" in period:
+    if _asks_again(task) and "start" in period:
         found.append(Deadline(DUE, key, parse_temporal(period["start"]).lo // 1000))
     if "end" in period and _waits(task):
         found.append(Deadline(OVERDUE, key, period_interval(None, period["end"]).hi // 1000))
@@ -65,6 +64,10 @@ def due_effects(deadline: Deadline, links: Links, now: str, *, escalate: bool = 
         return (told,)
     escalation = _escalation(task, links, now)
     return (told,) if escalation is None else (told, Create(escalation))
+
+
+def _asks_again(task: Resource) -> bool:
+    return is_follow_up(task) or (TASK_KIND, RE_EVALUATION) in set(codings(task.get("code")))
 
 
 def _waits(task: Resource) -> bool:

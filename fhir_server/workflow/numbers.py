@@ -45,5 +45,7 @@ def make_number(below: Callable[[int], int] = secrets.randbelow) -> str:
 
 
 def spoken(number: str) -> str:
-    """Return a number in groups of three, as it is read out."""
+    """Return a number in groups of three, as it is read out; one that another system gave stays as it is."""
+    if not is_number(number):
+        return number
     return " ".join(number[start : start + _GROUP] for start in range(0, len(number), _GROUP))

@@ -135,7 +135,7 @@ def _given(consent: Resource, request: Resource, case: Case) -> Resource:
         "provision": {
             **provision,
             "type": "permit",
-            "period": {**(provision.get("period") or {}), "start": case.now},
+            "period": {**(provision.get("period") or {}), "start": case.now[:10]},
             "actor": [receiver(key) for key in named],
         },
     }

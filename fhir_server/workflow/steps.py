@@ -28,11 +28,6 @@ STEPS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Step → the states of the Task in which it may be set. A step may stay when the state moves on: it is what was last known."""
 
-REACHED: Final = frozenset(
-    {"contacted", "appointment-planned", "no-show", "intake-done", "support-started", "support-ended"}
-)
-"""Steps after which the person has been contacted, so that the term for it no longer runs."""
-
 
 def step_of(task: Resource) -> str:
     """Return the step of a Task in our code system, "" when it has none."""

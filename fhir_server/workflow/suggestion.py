@@ -8,12 +8,12 @@ weights. A reason applies when the wish asks for it (a theme, a language, a chan
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from heapq import nsmallest
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from fhir_server.search.match import distance as metres_between
-from fhir_server.workflow.suggestion_facts import FACTORS, WITHOUT_TRAVEL, Offer, Rules, Wish, detail_of
+from fhir_server.workflow.suggestion_facts import FACTORS, WITHOUT_TRAVEL, Offer, Rules, Wish, applies, detail_of
 
 
 class Reason(NamedTuple):
@@ -48,24 +48,41 @@ class Exclusion(NamedTuple):
     reason: Reason
 
 
-def judge(offer: Offer, wish: Wish, rules: Rules) -> Fit | Exclusion | None:
+Verdict: TypeAlias = Fit | Exclusion | None
+
+
+def judge(offer: Offer, wish: Wish, rules: Rules) -> Verdict:
     """Hold an offer against a wish; None when it answers no need at all. `explained` says why it has its score."""
-    need = _best_need(offer, wish, rules)
-    if need is None:
-        return None
-    excluded = _excluded(offer, wish)
-    if excluded is not None:
-        return Exclusion(offer, excluded)
-    far = _distance(offer, wish)
-    weights = rules.weights
-    total = weights["need"]
-    score = need * total
-    for name, factor_of in FACTORS:
-        found = factor_of(offer, wish, rules, far)
-        if found is not None:
-            total += weights[name]
-            score += weights[name] * found[1]
-    return Fit(offer, round(score / total, 6) if total else 0.0, far)
+    return judging(wish, rules)(offer)
+
+
+def judging(wish: Wish, rules: Rules) -> Callable[[Offer], Verdict]:
+    """Return what holds offers against a wish: many are, so what follows from the wish alone is found once."""
+    needs = {code: rules.need[how] for code, how in wish.needs.items() if how}
+    weights, base = rules.weights, rules.weights["need"]
+    applying = [(weights[name], factor_of) for name, factor_of in FACTORS if applies(name, wish)]
+
+    def verdict(offer: Offer) -> Verdict:
+        found = [needs[code] for code in offer.needs if code in needs]
+        if found:
+            need = max(found)
+        elif offer.types & wish.types:
+            need = rules.need["type"]
+        else:
+            return None
+        excluded = _excluded(offer, wish)
+        if excluded is not None:
+            return Exclusion(offer, excluded)
+        far = _distance(offer, wish)
+        total, score = base, need * base
+        for weight, factor_of in applying:
+            said = factor_of(offer, wish, rules, far)
+            if said is not None:
+                total += weight
+                score += weight * said[1]
+        return Fit(offer, round(score / total, 6) if total else 0.0, far)
+
+    return verdict
 
 
 def explained(fit: Fit, wish: Wish, rules: Rules) -> Match:
@@ -86,13 +103,6 @@ def ranked(fits: Iterable[Fit], most: int) -> list[Fit]:
     return nsmallest(
         most, fits, key=lambda fit: (-fit.score, math.inf if fit.distance is None else fit.distance, fit.offer.id)
     )
-
-
-def _best_need(offer: Offer, wish: Wish, rules: Rules) -> float | None:
-    found = [rules.need[how] for code in offer.needs if (how := wish.needs.get(code))]
-    if found:
-        return max(found)
-    return rules.need["type"] if offer.types & wish.types else None
 
 
 def _needs(offer: Offer, wish: Wish, rules: Rules) -> list[Reason]:
@@ -123,7 +133,8 @@ def _excluded(offer: Offer, wish: Wish) -> Reason | None:
 def _distance(offer: Offer, wish: Wish) -> float | None:
     if wish.position is None or not offer.places:
         return None
-    return min(metres_between(*wish.position, *place) for place in offer.places)
+    latitude, longitude = wish.position
+    return min([metres_between(latitude, longitude, north, east) for north, east in offer.places])
 
 
 def _ages(offer: Offer) -> str:

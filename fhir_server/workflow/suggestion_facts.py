@@ -164,6 +164,21 @@ FACTORS: Final[tuple[tuple[str, Callable[[Offer, Wish, Rules, float | None], Fou
 )
 
 
+def applies(name: str, wish: Wish) -> bool:
+    """Whether a factor can count for a wish at all."""
+    match name:
+        case "theme":
+            return bool(wish.themes)
+        case "language":
+            return bool(wish.languages)
+        case "channel":
+            return bool(wish.channels) or wish.at_home
+        case "distance":
+            return wish.position is not None
+        case _:
+            return True
+
+
 def detail_of(code: str, offer: Offer, wish: Wish, far: float | None) -> str:
     """Return what goes with the code of a reason: a theme, a language, a distance, a wait."""
     match code:

@@ -63,14 +63,16 @@ class Topic(NamedTuple):
 class Topics:
     """All topics of a server."""
 
-    def __init__(self, topics: Iterable[Topic] = ()) -> None:
+    def __init__(self, topics: Iterable[Topic] = (), artifacts: Sequence[Resource] = ()) -> None:
         self._topics = {topic.url: topic for topic in topics}
+        self.artifacts = tuple(artifacts)
+        """What they were read from."""
 
     @classmethod
     def load(cls, artifacts: Sequence[Resource], registry: Registry, events: Iterable[str]) -> "Topics":
         """Read the artefacts; `events` are those that the workflow tells. Raises TopicUnusable."""
         known = frozenset(events)
-        return cls(read_topic(artifact, registry, known) for artifact in artifacts)
+        return cls((read_topic(artifact, registry, known) for artifact in artifacts), artifacts)
 
     def get(self, url: str) -> Topic | None:
         """Return the topic with a canonical, its version not counted."""

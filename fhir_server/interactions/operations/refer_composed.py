@@ -71,28 +71,20 @@ def of_bundle(asked: Asked, unit: Unit) -> Composed:
 
 
 def of_parameters(request: Request, asked: Asked, unit: Unit) -> Composed:
+    """Compose the Bundle of the short form. Raises RuleViolated when nobody may receive it."""
     now = render_instant(unit.uow.last_updated)
     links = Links(unit, unit.engine.own_base, unit.engine.rulebook.governs)
-    requester = asked.one("requester") or {"reference": request.principal.organization}
-    notes: tuple[Issue, ...] = ()
-    if "subject" in asked.values:
-        patient = existing(unit, asked, "subject")
-        subject = f"Patient/{patient['id']}"
-    else:
-        patient, subject = patient_of(asked), ""
-        alone(unit, f"{request.principal.organization} {patient.get('name')} {patient.get('telecom')}")
-        subject = known_person(unit, patient)
-        if subject:
-            text = f"The person is known here as {subject}; the record was left as it is."
-            notes = (Issue("person-known", "informational", text, severity="information"),)
+    _require_plans(unit, asked)
+    patient, subject, notes = _person(unit, asked)
     found = recipients_of(unit, asked, patient, links, now)
     _require_receiver(asked, found)
-    urls = _URLS
+    requester = asked.one("requester") or {"reference": request.principal.organization}
+    pending = asked.one("consent-pending") is True
     parts: dict[str, Any] = {
-        "subject": subject or urls["patient"],
-        "consent": urls["consent"],
+        "subject": subject or _URLS["patient"],
+        "consent": _URLS["consent"],
         "requester": requester,
-        "performer": () if asked.one("consent-pending") is True and not asked.all("recipient") else found.performers,
+        "performer": () if pending and not asked.all("recipient") else found.performers,
     }
     made: dict[str, Resource] = {} if subject else {"patient": patient}
     if "consent-reference" in asked.values:
@@ -101,18 +93,44 @@ def of_parameters(request: Request, asked: Asked, unit: Unit) -> Composed:
         organizations = sorted(links.organizations(requester))
         made["consent"] = consent_of(asked, parts["subject"], organizations, found.organizations, now)
     made["request"] = request_of(asked, _needs(unit, asked), parts, _free_number(unit), now)
-    if asked.one("consent-pending") is True:
-        made["task"] = signal_of(made["request"], urls["request"], patient, now)
+    if pending:
+        made["task"] = signal_of(made["request"], _URLS["request"], patient, now)
     entries = [
-        {"fullUrl": urls[name], "resource": one, "request": {"method": "POST", "url": one["resourceType"]}}
+        {"fullUrl": _URLS[name], "resource": one, "request": {"method": "POST", "url": one["resourceType"]}}
         for name, one in made.items()
     ]
     places = dict(_places(asked, list(made)))
-    return Composed(
-        {"resourceType": "Bundle", "type": "transaction", "entry": entries},
-        lambda text: _in_parameters(text, places),
-        notes,
-    )
+    bundle: Resource = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+    return Composed(bundle, lambda text: _in_parameters(text, places), notes)
+
+
+def _require_plans(unit: Unit, asked: Asked) -> None:
+    plans = unit.engine.rulebook.plans
+    issues = [
+        issue(
+            f"{url[:100]!r} is no plan of this server. It has: {', '.join(sorted(plans)) or 'none'}.",
+            asked.place("plan", index),
+            "not-found",
+        )
+        for index, url in enumerate(asked.all("plan"))
+        if url.partition("|")[0] not in plans
+    ]
+    if issues:
+        raise Invalid(issues=issues)
+
+
+def _person(unit: Unit, asked: Asked) -> tuple[Resource, str, tuple[Issue, ...]]:
+    """Return the person, `Patient/id` if the record is here ("" if it is to be made), and what there is to say of that."""
+    if "subject" in asked.values:
+        patient = existing(unit, asked, "subject")
+        return patient, f"Patient/{patient['id']}", ()
+    patient = patient_of(asked)
+    alone(unit, f"{unit.principal.organization} {patient.get('name')} {patient.get('telecom')}")
+    subject = known_person(unit, patient)
+    if not subject:
+        return patient, "", ()
+    text = f"The person is known here as {subject}; the record was left as it is."
+    return patient, subject, (Issue("person-known", "informational", text, severity="information"),)
 
 
 def _places(asked: Asked, names: list[str]) -> Iterator[tuple[str, str]]:

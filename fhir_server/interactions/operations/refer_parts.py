@@ -78,7 +78,7 @@ def consent_of(
         )
     pending = asked.one("consent-pending") is True
     way = {"coding": [{"system": CONSENT_WAYS, "code": asked.text("consent-way")}]}
-    limits = _some({"start": "" if pending else now, "end": asked.text("consent-until")})
+    limits = _some({"start": "" if pending else now[:10], "end": asked.text("consent-until")})
     provision: Resource = (
         {"type": "deny"}
         if pending

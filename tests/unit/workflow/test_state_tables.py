@@ -127,7 +127,7 @@ def test_every_row_says_where_it_comes_from_and_reaches_a_state_with_the_needs_o
 def test_the_table_renders_as_markdown_with_one_line_per_move() -> None:
     lines = render_markdown(TASK_TABLE).splitlines()
     assert len(lines) == 2 + len(transitions())
-    assert "| accepted | completed | owner | output | Gravity, NL, BSeR |" in lines
+    assert "| accepted | completed | owner, platform | output | Gravity, NL, BSeR |" in lines
 
 
 def test_an_actor_with_no_move_left_is_told_so() -> None:

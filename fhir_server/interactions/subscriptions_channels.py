@@ -28,6 +28,15 @@ class ChannelRule(NamedTuple):
 
 
 CHANNELS: Final[Mapping[str, ChannelRule]] = MappingProxyType(
-    {"rest-hook": ChannelRule(schemes=frozenset({"https", "http"}), headers=True, handshake=True)}
+    {
+        "rest-hook": ChannelRule(schemes=frozenset({"https", "http"}), headers=True, handshake=True),
+        "websocket": ChannelRule(media=frozenset({"", FHIR_JSON, "application/json"}), pushed=False),
+        "email": ChannelRule(
+            contents=frozenset({"empty", "id-only"}),
+            media=frozenset({"", "text/plain"}),
+            schemes=frozenset({"mailto"}),
+            headers=True,
+        ),
+    }
 )
 """Type → its rule. What is not here is refused when a Subscription is written."""

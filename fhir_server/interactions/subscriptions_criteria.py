@@ -60,11 +60,10 @@ def compile_criteria(subscription: Subscription, topics: Topics, registry: Regis
 
 def _plain(subscription: Subscription, registry: Registry, own_base: str) -> Criteria:
     kind, _, text = subscription.criteria.partition("?")
+    if kind not in registry.types:
+        said = f"{kind[:60]!r} is no resource type. Criteria are `Type?search`, or the canonical of a topic."
+        raise CriteriaRefused([Issue("subscription-criteria", "not-supported", said, _CRITERIA)])
     try:
-        if kind not in registry.types:
-            raise ValueError(
-                f"{kind[:60]!r} is no resource type. Criteria are `Type?search`, or the canonical of a topic"
-            )
         return Criteria(None, {kind: alone(registry, kind, text, own_base)})
     except (FhirError, ValueError) as error:
         said = f"The criteria cannot be used: {error}"

@@ -8,7 +8,6 @@ either both or neither: no change is missed, none gets two numbers. Nothing is a
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -16,14 +15,17 @@ import msgspec
 import structlog
 
 from fhir_server.interactions.context import Engine
+from fhir_server.interactions.feed_news import tell_news
+from fhir_server.interactions.subscriptions_channels import CHANNELS
 from fhir_server.interactions.subscriptions_events import Event, append_events
 from fhir_server.interactions.subscriptions_matching import Changed
 from fhir_server.interactions.subscriptions_owner import OWNER, view_of
 from fhir_server.model.codec import decode_stored
 from fhir_server.model.errors import FhirError
 from fhir_server.model.temporal import parse_temporal
-from fhir_server.outbound.deliveries import Deliveries
-from fhir_server.outbound.lease import Lease, LeaseLost
+from fhir_server.outbound.attempt import place_of
+from fhir_server.outbound.deliveries import TICK, Deliveries
+from fhir_server.outbound.lease import LEASE_MS, Lease, LeaseLost
 from fhir_server.outbound.roster import SUBSCRIPTION, Roster
 from fhir_server.store.port import HistoryScope, OutboxEvent, Snapshot, UnitOfWork, Version
 
@@ -31,9 +33,11 @@ KIND: Final = "outbound"
 PLACE: Final = "place"
 _BATCH: Final = 200
 _PAUSE: Final = 0.005
-"""Seconds between two looks under load: changes that come meanwhile share one."""
+_QUIET: Final = 0.05
+"""Seconds between two looks, the longer after one that found nothing for anybody: changes that come meanwhile share one."""
 _IDLE: Final = 0.5
-_REST: Final = 1.0
+_REST: Final = 4
+"""Ticks between two looks whether there is something to do for this process."""
 _KEEP_EVERY: Final = 5.0
 """Seconds after which a place that was reached without an event is kept."""
 _DAY_MS: Final = 86_400_000
@@ -62,10 +66,11 @@ class _Step(NamedTuple):
 class Dispatcher:
     """Walks the feed in a thread of its own, while this process holds the lease."""
 
-    def __init__(self, engine: Engine, deliveries: Deliveries, *, holder: str = "") -> None:
+    def __init__(self, engine: Engine, deliveries: Deliveries, *, tick: float = TICK, lease_ms: int = LEASE_MS) -> None:
         self._engine = engine
         self._deliveries = deliveries
-        self._lease = Lease(engine.store, engine.clock, KIND, holder or secrets.token_hex(8))
+        self._lease = Lease(engine.store, engine.clock, KIND, secrets.token_hex(8), lease_ms)
+        self._rest = tick * _REST
         self._roster = Roster(engine)
         self._place = Place()
         self._kept = Place()
@@ -94,10 +99,10 @@ class Dispatcher:
                 _log.info("another process tells the subscriptions now")
             except FhirError as error:
                 _log.warning("subscriptions wait for the store", failure=type(error).__name__)
-            except Exception as error:
-                _log.exception("the dispatcher failed and begins again", failure=type(error).__name__)
+            except Exception as error:  # noqa: BLE001  # a defect of ours must not end the thread: its place is logged
+                _log.error("the dispatcher failed and begins again", **place_of(error))
             self._deliveries.rest()
-            self._stopped.wait(_REST)
+            self._stopped.wait(self._rest)
         try:
             self._lease.release()
         except FhirError:
@@ -110,14 +115,15 @@ class Dispatcher:
         """Walk the feed until the lease is lost, nobody subscribes any more, or the server stops."""
         self._engine.store.read(self._load)
         self._deliveries.lead(self._roster.known, self._lease.require)
-        looked = 0.0
+        looked, pause = 0.0, _PAUSE
         while not self._stopped.is_set() and self._lease.hold() and self._roster.known:
-            time.sleep(max(0.0, looked + _PAUSE - time.monotonic()))
+            time.sleep(max(0.0, looked + pause - time.monotonic()))
             looked = time.monotonic()
             step = self._engine.store.read(self._walk)
+            pause = _PAUSE if step.found else _QUIET
             self._take(step)
             if not step.more:
-                self._engine.signal.wait_blocking(max(self._place.sequence, self._engine.signal.sequence), _IDLE)
+                self._engine.signal.wait_blocking(self._place.sequence, _IDLE)
         if self._place != self._kept:
             self._engine.store.write(self._keep)
 
@@ -140,19 +146,18 @@ class Dispatcher:
         full = len(changes) == _BATCH
         sequence = changes[-1].sequence if full else snapshot.last_sequence()
         if changed and set(self._roster.matcher.types) - {one.type for one in changes}:
-            changes, sequence, full = self._again(snapshot, changes, sequence)
+            changes, sequence, full = self._again(snapshot, sequence)
         found: _Found = {}
         for version in changes:
             self._file(snapshot, found, self._concerned(snapshot, version), _event_of(version))
-        events = snapshot.outbox(self._place.outbox, _BATCH) if self._roster.known else []
+        events = snapshot.outbox(self._place.outbox, _BATCH) if self._roster.matcher.wants_events else []
         for event in events:
             self._file_event(snapshot, found, event)
         outbox = events[-1].number if events else self._place.outbox
         return _Step(Place(sequence, outbox), found, changed, full or len(events) == _BATCH)
 
-    def _again(self, snapshot: Snapshot, changes: list[Version], upto: int) -> tuple[list[Version], int, bool]:
+    def _again(self, snapshot: Snapshot, upto: int) -> tuple[list[Version], int, bool]:
         """Read the changes again, of the types that matter now that subscriptions have changed."""
-        del changes
         types = (*self._roster.matcher.types, SUBSCRIPTION)
         found = [one for one in snapshot.changes(self._place.sequence, _BATCH, types) if one.sequence <= upto]
         full = len(found) == _BATCH
@@ -206,7 +211,13 @@ class Dispatcher:
         forget = self._engine.subscriptions.event_days * _DAY_MS
         counts = {one: append_events(uow, one, events, forget) for one, events in step.found.items()}
         uow.set_record(KIND, PLACE, msgspec.json.encode(step.place))
+        tell_news(uow, (step.place.sequence, step.place.outbox), (one for one in counts if self._is_fetched(one)))
         return counts
+
+    def _is_fetched(self, identity: str) -> bool:
+        """Tell whether a subscription is not pushed to: its receivers wait for news in any process."""
+        rule = CHANNELS.get(self._roster.known[identity].subscription.channel)
+        return rule is not None and not rule.pushed
 
     def _keep(self, uow: UnitOfWork) -> None:
         self._lease.require(uow)
@@ -218,6 +229,3 @@ def _event_of(version: Version) -> Event:
     """Return the event that a change is; it gets its number later."""
     what = f"{version.type}/{version.id}"
     return Event(0, version.last_updated, what, version.version, version.method, version.sequence)
-
-
-__all__ = ["KIND", "PLACE", "Callable", "Dispatcher", "Iterator", "Place"]

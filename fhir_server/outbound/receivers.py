@@ -15,6 +15,7 @@ from ipaddress import ip_address
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
+import certifi
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
@@ -140,7 +141,7 @@ class Receivers:
     def __init__(self, outward: Outward, *, resolver: Resolve = resolve, ca_file: str = "") -> None:
         self._outward = outward
         self._resolver = resolver
-        self._tls = ssl.create_default_context(cafile=ca_file or requests.certs.where())
+        self._tls = ssl.create_default_context(cafile=ca_file or certifi.where())
         self._idle: dict[Place, deque[_Line]] = {}
         self._running: dict[_Guard, float] = {}
         self._changed = threading.Condition()
@@ -189,6 +190,8 @@ class Receivers:
                 stream=True,
             ) as response:
                 kept = _drained(response)
+                if line.guard.is_cut:  # an answer that was cut off in its headers looks complete
+                    raise Unreachable(_late(seconds))
                 return Answer(response.status_code, response.headers.get("Retry-After", ""))
         except (requests.RequestException, OSError, ValueError) as error:
             raise Unreachable(_why(error, cut=line.guard.is_cut, seconds=seconds)) from error
@@ -268,9 +271,13 @@ def _drained(response: requests.Response) -> bool:
     return True
 
 
+def _late(seconds: float) -> str:
+    return f"No complete answer came within {seconds:g} s."
+
+
 def _why(error: Exception, *, cut: bool, seconds: float) -> str:
     if cut or isinstance(error, requests.Timeout):
-        return f"No complete answer came within {seconds:g} s."
+        return _late(seconds)
     if isinstance(error, requests.exceptions.SSLError):
         return "The certificate of the receiver cannot be verified."
     return f"The receiver cannot be reached ({type(error).__name__})."

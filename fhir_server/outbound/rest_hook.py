@@ -45,7 +45,9 @@ class RestHook:
             headers["Content-Type"] = f"{subscription.media}; charset=utf-8"
         headers |= self._marks(subscription, notification)
         try:
-            answer = self._receivers.send(method, url, headers, notification.body, subscription.timeout or self._seconds)
+            answer = self._receivers.send(
+                method, url, headers, notification.body, subscription.timeout or self._seconds
+            )
         except Unreachable as error:
             return Outcome(delivered=False, fault=str(error), final=error.final)
         return self._judged(answer)

@@ -1,13 +1,18 @@
 """The cursor feed: gapless, by the rights of the caller, with waiting (docs/polling.md)."""
 
+import json
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
+
+from fhir_server.app import build_engine
+from fhir_server.settings import Settings
+from tests.property.access_world import TAG, World, furnish
 
 SEQUENCE = "https://w3id.org/social-referral/StructureDefinition/change-sequence"
 
@@ -19,9 +24,12 @@ def own(fresh_server: Any) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def guarded(fresh_server: Any) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=fresh_server(publish_artifacts=False, enforce_access=True).base, timeout=30) as client:
-        yield client
+def world(tmp_path: Path) -> Iterator[World]:
+    settings = Settings(store=f"sqlite:///{tmp_path / 'fhir.sqlite'}", enforce_access=True, publish_artifacts=False)
+    made = World(build_engine(settings))
+    furnish(made)
+    yield made
+    made.close()
 
 
 def task(owner: str, status: str = "requested", **more: Any) -> dict[str, Any]:
@@ -120,31 +128,39 @@ def test_latest_begins_with_what_comes_after_now(own: httpx.Client) -> None:
     assert page(own, following)[0] == [("PUT", "Task/t2")]
 
 
-def test_who_loses_a_task_is_told_so_and_nothing_of_others(guarded: httpx.Client) -> None:
-    org = {"X-Dev-Organization": "Organization/gp"}
-    operator = {"X-Dev-Roles": "operator"}
-    for name in ("gp", "a", "b"):
-        put(guarded, name, {"resourceType": "Organization", "name": name}, **operator)
-    patient = guarded.post("/Patient", json={"resourceType": "Patient"}, headers=org).headers["location"]
-    subject = {"reference": "Patient/" + urlsplit(patient).path.split("/Patient/")[1].split("/")[0]}
-    body = task("Organization/a", for_=subject)
-    body["for"] = body.pop("for_")
-    body["requester"] = {"reference": "Organization/gp"}
-    made = guarded.post("/Task", json=body, headers=org)
-    assert made.status_code == 201, made.text
-    task_id = made.json()["id"]
-    assert page(guarded, "/$changes?_type=Task", **{"X-Dev-Organization": "Organization/b"})[0] == []
-    before = page(guarded, "/$changes?_type=Task&owner=Organization/gp", **org)
-    assert before[0] == []
-    own_entries, _ = page(guarded, "/$changes?_type=Task", **org)
-    assert own_entries == [("POST", f"Task/{task_id}")]
-    guarded.delete(f"/Task/{task_id}", headers=org)
-    assert [what for what, _ in page(guarded, "/$changes?_type=Task", **org)[0]] == ["DELETE"]
-    assert page(guarded, "/$changes?_type=Task", **{"X-Dev-Organization": "Organization/b"})[0] == []
+def reads(*organizations: str) -> dict[str, Any]:
+    return {"tag": [{"system": TAG + "reader", "code": f"Organization/{name}"} for name in organizations]}
 
 
-def test_a_waiting_client_is_answered_at_the_change_and_not_before(own: httpx.Client) -> None:
-    _, following = page(own, "/$changes?_type=Task&owner=Organization/a&cursor=latest")
+def asked(world: World, caller: str, url: str) -> tuple[list[tuple[str, str]], str]:
+    answer = world.ask(caller, "GET", url)
+    assert answer.status == 200, answer.body
+    bundle = json.loads(answer.body)
+    following = next(link["url"] for link in bundle["link"] if link["relation"] == "next")
+    entries = [(told(entry), entry["fullUrl"].split("/fhir/")[1]) for entry in bundle.get("entry", [])]
+    return entries, following.split("/fhir/")[1]
+
+
+def test_who_loses_a_task_is_told_so_and_nobody_hears_of_what_is_not_theirs(world: World) -> None:
+    places = {
+        name: asked(world, name, "$changes?_type=Task&cursor=latest")[1] for name in ("cbo", "cbo2", "gp", "late")
+    }
+    body = task("Organization/cbo", id="moves")
+    world.put({**body, "meta": reads("cbo", "gp")}, "")
+    world.put({**body, "meta": reads("cbo2", "gp"), "owner": {"reference": "Organization/cbo2"}}, "")
+    change, place = "PUT", "Task/moves"
+    assert asked(world, "gp", places["gp"])[0] == [(change, place), (change, place)]
+    assert asked(world, "cbo", places["cbo"])[0] == [("feed-hidden", place)]
+    assert asked(world, "cbo2", places["cbo2"])[0] == [(change, place)]
+    assert asked(world, "late", places["late"])[0] == []
+    assert world.ask("cbo", "GET", place).status == 404
+
+
+@pytest.mark.parametrize("fetched", [True, False])
+def test_a_waiting_client_is_answered_at_the_change_and_not_before(own: httpx.Client, fetched: bool) -> None:
+    following = "/$changes?_type=Task&owner=Organization/a&cursor=latest"
+    if fetched:
+        _, following = page(own, following)
     answers: list[tuple[float, list[tuple[str, str]]]] = []
 
     def wait() -> None:

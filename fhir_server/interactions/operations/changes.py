@@ -49,18 +49,20 @@ def changes(engine: Engine, request: Request, place: Place) -> Operation:  # noq
     asked = _asked(engine, request.query)
     feed = Feed(_wheres(engine, request, asked))
     mark = fingerprint_of(request.base, "$changes", (("_type", ",".join(asked.types)), *asked.filters))
-    after = _position(engine, asked.cursor, mark)
+    begins = _position(engine, asked.cursor, mark)
+    after = [] if begins is None else [begins]
 
     def work(snapshot: Snapshot) -> Result:
         newest = snapshot.last_sequence()
-        start = newest if after is None else after
-        if start > newest:
+        if not after:
+            after.append(newest)  # "latest" is when the client asked, however often it is looked
+        if after[0] > newest:
             raise Gone(
                 "This cursor is ahead of the store, which was restored from an older copy. Begin again without a cursor, and "
                 "compare what you keep with what is told.",
                 key="feed-cursor-ahead",
             )
-        page = read_page(snapshot, engine.extractor, feed, start, asked.size)
+        page = read_page(snapshot, engine.extractor, feed, after[0], asked.size)
         cursor = engine.cursors.encode(mark, (page.through,))
         body = feed_bundle(request.base, page, _url(request, asked.cursor), _url(request, cursor))
         return Result(Kind.OK, body, idle=page.through if not page.told and not page.more else -1)

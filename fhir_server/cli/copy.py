@@ -16,11 +16,11 @@ from fhir_server.settings import Settings
 @click.option("--index/--no-index", default=True, show_default=True, help="Make the search index of the copy.")
 @click.pass_context
 def copy(context: click.Context, source: str, target: str, verify_only: bool, index: bool) -> None:
-    """Copy a store: every version, the change feed, audit trail, outbox and records; then compare all of it.
+    """Copy a store: every version, feed, audit trail, outbox, records and loaded code systems; then compare all of it.
 
     Sequence numbers, times, bytes and audit digests stay as they are. Interrupted, it goes on where it stopped when it is
     started again; started again after the source has changed, it copies what is new. Before the last run, stop what writes
-    to the source. Large code systems that were loaded whole are not copied: load them again.
+    to the source.
 
     \b
     fhir-server copy --from sqlite:///var/fhir.sqlite --to 'mongodb://db1,db2,db3/fhir?replicaSet=rs0'
@@ -29,6 +29,7 @@ def copy(context: click.Context, source: str, target: str, verify_only: bool, in
     from fhir_server.cli.comparing import verify
     from fhir_server.cli.copying import Differs, ReplayClock
     from fhir_server.cli.copying import copy as run
+    from fhir_server.cli.copying_concepts import copy_editions, verify_editions
     from fhir_server.cli.stores import open_side
     from fhir_server.model.clock import SystemClock
 
@@ -42,12 +43,16 @@ def copy(context: click.Context, source: str, target: str, verify_only: bool, in
             if not verify_only:
                 with _Bar("copying") as bar:
                     copied = run(first, second, clock, bar.told)
-                click.echo(f"copied {copied} versions")
+                loaded = copy_editions(first, second, clock)
+                click.echo(f"copied {copied} versions" + (f" and {loaded} code systems" if loaded else ""))
             with _Bar("comparing") as bar:
                 same = verify(first, second, bar.told)
+            systems = verify_editions(first, second)
         except Differs as difference:
             raise click.ClickException(str(difference)) from difference
-    click.echo(f"the same: {same.sequence} versions, {same.audit} audit records, {same.outbox} events")
+    click.echo(
+        f"the same: {same.sequence} versions, {same.audit} audit records, {same.outbox} events, {systems} code systems"
+    )
     if index and not verify_only:
         _index(went)
 

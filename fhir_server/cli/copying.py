@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple, Protocol
 
+from fhir_server.store.concepts import ConceptRow
 from fhir_server.store.port import AuditAnchor, AuditRecord, OutboxEvent, Record, Snapshot, Store, UnitOfWork, Version
 
 _BATCH = 500
 OWN_NOTES = frozenset({"index", "reindex", "editions"})
-"""Notes about the index and the loaded code systems of one store, which say nothing of another."""
+"""Notes about the index and the loaded code systems of one store, which say nothing of another (`cli.copying_concepts`)."""
 
 
 class Inventory(Protocol):
@@ -33,6 +34,10 @@ class Inventory(Protocol):
 
     def bytes_used(self) -> int:
         """Return the bytes that the store takes on disk."""
+        ...
+
+    def concepts(self, edition: int) -> Iterator[ConceptRow]:
+        """Yield the concepts of an edition by their number; fewer than it has, when it is removed meanwhile."""
         ...
 
     def start_audit(self, unit: UnitOfWork, anchor: AuditAnchor) -> None:

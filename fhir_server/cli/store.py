@@ -105,6 +105,37 @@ def stats(context: click.Context, store: str | None) -> None:
         click.echo(f"{name:<28}{count:>16,}")
 
 
+@store.command()
+@store_option
+@click.pass_context
+def purge(context: click.Context, store: str | None) -> None:
+    """Take what was erased out of the file itself: words of full text, free pages, the log. Writers wait meanwhile.
+
+    It needs room for a second file. MongoDB overwrites by itself what is free; docs/operations-mongodb.md tells how to
+    hasten it.
+    """
+    from fhir_server.app import open_plain_store
+    from fhir_server.model.clock import SystemClock
+    from fhir_server.store.sqlite import SqliteStore
+
+    settings = _settings(context, store)
+    if settings.on_mongodb:
+        raise click.UsageError("MongoDB keeps its files itself: see docs/operations-mongodb.md, Erasure.")
+    _refuse_absent(settings)
+    before = settings.store_path.stat().st_size
+
+    def work(its: Settings) -> None:
+        file = open_plain_store(its, SystemClock())
+        try:
+            if isinstance(file, SqliteStore):
+                file.purge()
+        finally:
+            file.close()
+
+    _told(settings, work)
+    click.echo(f"{settings.store_name}: {before:,} bytes before, {settings.store_path.stat().st_size:,} after")
+
+
 def _settings(context: click.Context, store: str | None) -> Settings:
     return settings_of(context, store=store_url(store)).settings
 

@@ -22,6 +22,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from fhir_server.search.query import Query
 from fhir_server.search.values import Entry
 from fhir_server.store.concepts import ConceptLoader, ConceptReader
+from fhir_server.store.foresight import Foreseen
 
 T = TypeVar("T")
 
@@ -120,11 +121,9 @@ class Snapshot(ConceptReader, Protocol):
 
     def current(self, resource_type: str, resource_id: str) -> Version | None:
         """Return the newest version, a deletion included; None when there never was one."""
-        ...
 
     def version(self, resource_type: str, resource_id: str, version: int) -> Version | None:
         """Return one version, a deletion included."""
-        ...
 
     def history(
         self,
@@ -138,39 +137,30 @@ class Snapshot(ConceptReader, Protocol):
         """Return versions, newest first: those with a sequence below `before`, updated at or after `since_ms`,
         or current at some instant of the half-open range `at` (milliseconds).
         """
-        ...
 
     def history_total(self, scope: HistoryScope, *, since_ms: int | None = None) -> int:
         """Count the versions that `history` would give in all."""
-        ...
 
     def changes(self, after: int, limit: int, resource_types: Sequence[str] = ()) -> list[Version]:
         """Return the changes after a sequence number, oldest first: the gapless feed."""
-        ...
 
     def last_sequence(self) -> int:
         """Return the sequence number of the newest visible change, 0 in an empty store."""
-        ...
 
     def search(self, query: Query) -> list[Row]:
         """Return up to `query.limit` rows. Raises TooCostly when a bound of the store is reached; never cuts off."""
-        ...
 
     def count(self, query: Query, limit: int | None = None) -> int:
         """Count what matches, regardless of order, limit and position; stop counting at `limit`."""
-        ...
 
     def explain(self, query: Query) -> Explanation:
         """Run a search and tell how, instead of what it found. Raises TooCostly as `search` does."""
-        ...
 
     def note(self, name: str) -> str | None:
         """Return what was noted under a name (`UnitOfWork.set_note`), None when nothing was."""
-        ...
 
     def referrers(self, target: str, limit: int = 1) -> list[str]:
         """Return `Type/id` of current resources that refer to `target` by any reference parameter."""
-        ...
 
     def audit(
         self, after: int, limit: int, about: Sequence[str] = (), recorded: tuple[int, int] | None = None
@@ -178,27 +168,21 @@ class Snapshot(ConceptReader, Protocol):
         """Return audit records after a number, oldest first: those that carry every key of `about` (`append_audit`) and
         were recorded in the half-open range of milliseconds.
         """
-        ...
 
     def audit_anchor(self) -> AuditAnchor:
         """Return where the audit trail starts: the newest record that `trim_audit` took away."""
-        ...
 
     def record(self, kind: str, key: str) -> Record | None:
         """Return one record, None when there is none."""
-        ...
 
     def records(self, kind: str, after: str = "", limit: int = 100) -> list[Record]:
         """Return the records of a kind whose key comes after `after`, in the order of the code points of their keys."""
-        ...
 
     def due_records(self, kind: str, before: int, limit: int = 100) -> list[Record]:
         """Return the records of a kind that are due before an instant (milliseconds), first due first, then by key."""
-        ...
 
     def outbox(self, after: int, limit: int) -> list[OutboxEvent]:
         """Return outbox events after a number, oldest first."""
-        ...
 
 
 class UnitOfWork(Snapshot, Protocol):
@@ -207,7 +191,9 @@ class UnitOfWork(Snapshot, Protocol):
     @property
     def last_updated(self) -> int:
         """The `lastUpdated` of every change in this unit, milliseconds since the epoch."""
-        ...
+
+    def prefetch(self, foresee: Callable[[], Foreseen]) -> None:
+        """Say what the unit will ask about. It changes no answer; a store beside us does not even look (`foresee`)."""
 
     def put(
         self,
@@ -223,35 +209,27 @@ class UnitOfWork(Snapshot, Protocol):
         `entries` are all its index entries and replace those of the version before.
         Raises VersionConflict when another version is the newest; nothing is changed then.
         """
-        ...
 
     def delete(self, resource_type: str, resource_id: str, version: int) -> Version:
         """Store a deletion as `version`, with the rules of `put`."""
-        ...
 
     def emit(self, topic: str, payload: bytes) -> None:
         """Append an event to the outbox."""
-        ...
 
     def set_note(self, name: str, value: str) -> None:
         """Keep a small text about the store itself, such as how far a long task has come; "" forgets it."""
-        ...
 
     def append_audit(self, record: bytes, about: Sequence[str] = ()) -> int:
         """Append a record to the audit trail and return its number; `about` are keys that it will be found by."""
-        ...
 
     def trim_audit(self, through: int) -> None:
         """Take away the audit records up to a number, the newest excepted; the anchor keeps the chain verifiable."""
-        ...
 
     def set_record(self, kind: str, key: str, body: bytes, due: int | None = None) -> None:
         """Keep a record, in place of one with the same kind and key. Of two units that each found none, one is retried."""
-        ...
 
     def remove_record(self, kind: str, key: str) -> bool:
         """Forget a record; return whether there was one."""
-        ...
 
     def erase(self, resource_type: str, resource_id: str) -> int:
         """Forget the bodies of all versions of a resource that is deleted; return how many there were.
@@ -259,7 +237,6 @@ class UnitOfWork(Snapshot, Protocol):
         Sequence, version numbers, methods and dates stay; an erased version has no body. Raises VersionConflict when the
         resource is not deleted.
         """
-        ...
 
 
 class Store(ConceptLoader, Protocol):
@@ -270,28 +247,21 @@ class Store(ConceptLoader, Protocol):
 
         `once` promises that `work` asks for one thing only, which is consistent by itself and so costs less.
         """
-        ...
 
     def write(self, work: Callable[[UnitOfWork], T]) -> T:
         """Run `work` in a unit of work and commit durably before returning; what it raises undoes it and comes out."""
-        ...
 
     def read_async(self, work: Callable[[Snapshot], T], *, heavy: bool = False, once: bool = False) -> Awaitable[T]:
         """As `read`, for an event loop: bounded work may run on the loop itself, `heavy` work never does."""
-        ...
 
     def write_async(self, work: Callable[[UnitOfWork], T], *, heavy: bool = False) -> Awaitable[T]:
         """As `write`, for an event loop: units that wait together may share one physical commit."""
-        ...
 
     def run_async(self, work: Callable[[], T]) -> Awaitable[T]:
         """Run `work`, which calls `read` and `write` itself, in a thread of the store's."""
-        ...
 
     def reindex(self, items: Iterable[tuple[Version, Sequence[Entry]]]) -> int:
         """Replace the index entries of versions that are still current; return how many were."""
-        ...
 
     def close(self) -> None:
         """Finish what runs and release every file or connection."""
-        ...

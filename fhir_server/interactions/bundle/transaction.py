@@ -5,8 +5,10 @@ resolved over the whole Bundle; then POST; PUT and PATCH; and reads on the new s
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Final, TypeVar
 
+from fhir_server.interactions.bundle.foresight import of_conditions, of_entries, of_identities
 from fhir_server.interactions.bundle.identities import Identities, assign
 from fhir_server.interactions.bundle.plan import Entry
 from fhir_server.interactions.bundle.references import resolve_references
@@ -31,9 +33,12 @@ def transaction(unit: Unit, request: Request, entries: Sequence[Entry]) -> Resul
     results: dict[int, Result] = {}
     for entry in entries:
         _guarded(entry, lambda entry: _admit(unit, entry))
+    unit.uow.prefetch(partial(of_entries, unit, entries))
     for entry in _of(entries, "delete"):
         results[entry.position] = _guarded(entry, lambda entry: _as_single(unit, entry))
+    unit.uow.prefetch(partial(of_conditions, unit, request, entries))
     identities = assign(unit, request, entries)
+    unit.uow.prefetch(partial(of_identities, identities, entries))
     resources = _resolved(unit, request, entries, identities)
     unit.pending = {
         identities.of_entry[position].reference: {**one, "id": identities.of_entry[position].id}

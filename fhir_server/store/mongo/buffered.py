@@ -8,8 +8,10 @@ from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
 
 from fhir_server.search.query import Query
+from fhir_server.store.foresight import Foreseen
 from fhir_server.store.mongo import history
 from fhir_server.store.mongo.compile import asks_twice
+from fhir_server.store.mongo.foreknown import Foreknown, holders_of, keys_of, newest_of
 from fhir_server.store.mongo.layout import CURRENT, UNIT, VERSIONS
 from fhir_server.store.mongo.link import Document, Link
 from fhir_server.store.mongo.snapshot import MongoSnapshot, record_of
@@ -22,7 +24,18 @@ T = TypeVar("T")
 class BufferedSnapshot(MongoSnapshot):
     """The state that the transaction began with, plus what its units have done so far."""
 
-    __slots__ = ("_numbers", "_own", "_records", "_transaction", "_types", "_written", "broken", "heads", "sent")
+    __slots__ = (
+        "_foreknown",
+        "_numbers",
+        "_own",
+        "_records",
+        "_transaction",
+        "_types",
+        "_written",
+        "broken",
+        "heads",
+        "sent",
+    )
 
     def __init__(self, transaction: Transaction) -> None:
         super().__init__(transaction.link, transaction.session)
@@ -32,6 +45,7 @@ class BufferedSnapshot(MongoSnapshot):
         self._records: dict[str, Document | None] = {}
         self._types: set[str] = set()
         self._written: set[str] = set()
+        self._foreknown = Foreknown()
         self.heads = Heads(transaction.heads)
         self.sent = False
         """Whether something of this unit was sent: it cannot be undone without the whole transaction."""
@@ -55,6 +69,27 @@ class BufferedSnapshot(MongoSnapshot):
             self.heads.put(name, self._asked(lambda: history.newest(self._link.db[VERSIONS], self._session, *name)))
         return self.heads.get(name)
 
+    def prefetch(self, foresee: Callable[[], Foreseen]) -> None:
+        """Ask at once for what will be asked: three requests at most, none for what is known or but one thing."""
+        told = foresee()
+        names = [name for name in dict.fromkeys(told.names) if name not in self.heads]
+        if len(names) > 1:
+            for name, found in self._asked(lambda: newest_of(self._link, self._transaction.session, names)).items():
+                self.heads.put(name, found)
+        keys = keys_of(told.targets, told.queries)
+        if len(told.targets) + len(told.queries) > 1 and keys:
+            self._in(CURRENT)  # sends what the question must see
+            holders = self._asked(lambda: holders_of(self._link, self._transaction.session, keys))
+            for version in self._foreknown.learn(holders or {}):
+                self.heads.put((version.type, version.id), version)
+
+    def referrers(self, target: str, limit: int = 1) -> list[str]:
+        """Return `Type/id` of current resources that refer to `target` by any reference parameter."""
+        known = self._foreknown.referrers(target)
+        if known is not None:
+            return known[:limit]
+        return self._asked(lambda: super(BufferedSnapshot, self).referrers(target, limit))
+
     def know(self, versions: Iterable[Version]) -> None:
         """Find out with one question which of these versions are current."""
         named = {f"{version.type}/{version.id}": version for version in versions}
@@ -67,6 +102,9 @@ class BufferedSnapshot(MongoSnapshot):
 
     def search(self, query: Query) -> list[Row]:
         """Return up to `query.limit` rows. Raises TooCostly when the limit of time is reached."""
+        known = self._foreknown.rows(query)
+        if known is not None:
+            return known
         self._flush_for(query)
         return self._asked(lambda: super(BufferedSnapshot, self).search(query))
 

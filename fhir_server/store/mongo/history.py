@@ -14,7 +14,8 @@ _AT_ONCE = 1_000
 
 def version_of(found: Document) -> Version:
     """Return the version that a document is."""
-    return Version(found["_id"], found["t"], found["i"], found["v"], found["u"], found["m"], found.get("b"))
+    sequence, updated = int(found["_id"]), int(found["u"])  # plain numbers, not bson.Int64, which encoders refuse
+    return Version(sequence, found["t"], found["i"], found["v"], updated, found["m"], found.get("b"))
 
 
 def newest(

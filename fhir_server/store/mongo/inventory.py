@@ -1,6 +1,9 @@
 """What only a copy of a whole store asks: the keys of audit records, and which kinds of records and notes there are."""
 
-from fhir_server.store.mongo.layout import AUDIT, NOTES, RECORDS
+from collections.abc import Iterator
+
+from fhir_server.store.concepts import ConceptRow
+from fhir_server.store.mongo.layout import AUDIT, CONCEPTS, NOTES, RECORDS
 from fhir_server.store.mongo.store import MongoStore
 from fhir_server.store.mongo.unit import MongoUnit
 from fhir_server.store.port import AuditAnchor, UnitOfWork
@@ -29,6 +32,12 @@ class MongoInventory:
         """Return the bytes that the database takes on disk, indexes included."""
         told = self._db.command("dbStats")
         return int(told.get("storageSize", 0)) + int(told.get("indexSize", 0))
+
+    def concepts(self, edition: int) -> Iterator[ConceptRow]:
+        """Yield the concepts of an edition by their number."""
+        found = self._db[CONCEPTS].find({"e": edition}, sort=[("n", 1)], batch_size=1_000)
+        for one in found:
+            yield ConceptRow(one["n"], one["k"], tuple(one["p"]), tuple(one["w"]), one["r"], one["b"])
 
     def start_audit(self, unit: UnitOfWork, anchor: AuditAnchor) -> None:
         """Let the audit trail, which must be empty, begin after an anchor."""

@@ -30,16 +30,28 @@ SNAPSHOT = ReadConcern("snapshot")
 _DUPLICATE, _TOO_LARGE = 11000, (10334, 17280, 17419, 17420)
 _ANSWER_SECONDS = 30.0
 """How long an answer may take beyond the limit of a search before the connection counts as lost."""
+_AWAY = "a member of the cluster does not answer"
 _MEANINGS = {
+    6: _AWAY,
+    7: _AWAY,
     13: "the user may not do this on the database",
     18: "the server does not accept the user or the password",
+    24: "the server waited too long for a lock",
     50: "the server took too long",
     79: "the write concern of the server is not known to it",
+    89: _AWAY,
+    91: "the server is being stopped",
     112: "others wrote at the same time, again and again",
+    133: "the replica set has no primary",
+    134: "the replica set has just chosen its primary",
+    189: "the primary has stepped down",
     225: "a transaction of the server is full",
     246: "the state that was being read is too old by now",
+    251: "the server has ended the transaction",
     262: "the server took too long",
+    384: "the connection to the server broke",
     8000: "the server does not accept the user or the password",
+    9001: "the connection to the server broke",
     14031: "the disk of the server is full",
 }
 _TRANSIENT = ("TransientTransactionError", "RetryableWriteError")

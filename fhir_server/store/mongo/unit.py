@@ -54,6 +54,7 @@ class MongoUnit(BufferedSnapshot):
             self._write(CURRENT, lambda at: ReplaceOne({"_id": name}, document, namespace=at))
         else:
             self._write(CURRENT, lambda at: InsertOne(document, namespace=at))
+        self._foreknown.wrote(made, index["k"])
         return made
 
     def delete(self, resource_type: str, resource_id: str, version: int) -> Version:
@@ -61,6 +62,7 @@ class MongoUnit(BufferedSnapshot):
         before, made = self._append(resource_type, resource_id, version, "DELETE", None)
         if before is None or not before.deleted:
             self._write(CURRENT, lambda at: DeleteOne({"_id": f"{resource_type}/{resource_id}"}, namespace=at))
+        self._foreknown.wrote(made, ())
         return made
 
     def emit(self, topic: str, payload: bytes) -> None:
@@ -142,6 +144,7 @@ class MongoUnit(BufferedSnapshot):
             "v": version.version, **encode(version.type, entries),
         }  # fmt: skip
         _refuse_large(version.type, version.id, b"", document)
+        self._foreknown.wrote(version, document["k"])
         self._write(CURRENT, lambda at: ReplaceOne({"_id": name}, document, namespace=at))
         return True
 

@@ -9,7 +9,7 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
@@ -74,6 +74,8 @@ class Writer:
         self._wake = threading.Condition()
         self._closing = False
         self._last_lu = 0
+        self._open: list[Mapping[str, Any]] = []
+        """The sessions with a transaction whose commit was given up."""
         self._random = random.Random()  # noqa: S311  # pauses need not be secret
         self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
         self._thread.start()
@@ -140,6 +142,7 @@ class Writer:
         pause, careful = _FIRST_PAUSE, False
         while True:
             self._wait_for_clock()
+            self._end_open()
             try:
                 with self._link.client.start_session() as session:
                     self._attempt(session, jobs, careful)
@@ -215,6 +218,8 @@ class Writer:
                 if not error.has_error_label("UnknownTransactionCommitResult"):
                     raise
                 if time.monotonic() > deadline:
+                    self._open.append(session.session_id)
+                    self._end_open()
                     raise Unavailable(
                         "The connection to the store was lost while it committed, and it is not known whether the change "
                         "was stored. Read the resource before you try again.",
@@ -223,6 +228,16 @@ class Writer:
                 time.sleep(_LONGEST_PAUSE)
             else:
                 return
+
+    def _end_open(self) -> None:
+        """Let the server end transactions whose commit was given up, which would be in the way of every other writer."""
+        if not self._open:
+            return
+        try:
+            self._link.client.admin.command("killSessions", self._open)  # one's own: no privilege is needed
+        except PyMongoError:  # it is away still; the next attempt tries again
+            return
+        self._open = []
 
     def _wait_for_clock(self) -> None:
         """Let the millisecond of the last commit pass rather than run ahead of the clock."""

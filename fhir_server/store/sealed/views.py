@@ -1,10 +1,11 @@
 """What a unit of work and a snapshot look like from above: everything in clear. Below, nothing that was sealed is."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from fhir_server.search.query import Query
 from fhir_server.search.values import Entry
+from fhir_server.store.foresight import Foreseen
 from fhir_server.store.port import (
     AuditAnchor,
     AuditRecord,
@@ -179,6 +180,15 @@ class SealedUnit(SealedSnapshot):
     def last_updated(self) -> int:
         """The `lastUpdated` of every change in this unit."""
         return self._unit.last_updated
+
+    def prefetch(self, foresee: Callable[[], Foreseen]) -> None:
+        """Say what the unit will ask about."""
+
+        def inner() -> Foreseen:
+            told = foresee()
+            return told._replace(queries=tuple(map(self._sealing.asked, told.queries)))
+
+        self._unit.prefetch(inner)
 
     def put(
         self,

@@ -2,17 +2,18 @@
 
 from collections.abc import Callable
 from math import sqrt
-from operator import itemgetter
-from typing import Any, NamedTuple
 
-from fhir_server.search.query import Near, Query
-from fhir_server.store.port import Row, Version
+from fhir_server.search.query import And, Near, Query
+from fhir_server.store.port import Row
 from fhir_server.store.sqlite import order, ordered
 from fhir_server.store.sqlite.conditions import Conditions, Scope
 from fhir_server.store.sqlite.drivers import Driver, Rank, drivers, parts_of, positions, walk
+from fhir_server.store.sqlite.handful import handful
 from fhir_server.store.sqlite.link import Link
+from fhir_server.store.sqlite.measured import Measured
 from fhir_server.store.sqlite.names import Names
 from fhir_server.store.sqlite.nearest import alone, widening
+from fhir_server.store.sqlite.plan import Plan
 from fhir_server.store.sqlite.sql import TRUE, Sql, both
 
 _VERY_FEW, _FEW, _MANY = 20, 200, 1_000
@@ -22,28 +23,6 @@ _PATIENCE = 4
 """How many times the rows that match, as they are estimated, are walked before they are sorted after all."""
 
 _BODY = "v.seq, v.id, v.vid, v.lu, v.method, v.body"
-
-
-class Plan(NamedTuple):
-    """A statement for a page; its columns are sequence, id, version, time, method, body, distance, sort values."""
-
-    text: str
-    values: tuple[Any, ...]
-    descending: bool | None = None
-    """Whether the rows, which come in any order, are to be ordered by their sequence; None: they come as they are asked."""
-
-    def page(self, link: Link, resource_type: str) -> list[Row]:
-        """Run the statement."""
-        rows = link.execute(self.text, self.values).fetchall()
-        if self.descending is not None:  # cheaper here than in SQLite, which would copy the bodies
-            rows.sort(key=itemgetter(0), reverse=self.descending)
-        return [self.row(resource_type, row) for row in rows]
-
-    @staticmethod
-    def row(resource_type: str, row: tuple[Any, ...]) -> Row:
-        """Return the search result that a row is."""
-        version = Version(row[0], resource_type, row[1], row[2], row[3], row[4], row[5])
-        return Row(version, row[7:], row[6])
 
 
 class Compiler:
@@ -72,15 +51,49 @@ class Compiler:
 
     def search(self, query: Query, total: Callable[[], int]) -> list[Row]:
         """Run a search in the way that reads least; `total` counts the current resources of its type."""
+        few = self._few(query)
+        if few is not None:
+            return few
         if query.sort and query.sort[0].param != "_lastUpdated":
             ordered_page = self._in_order(query, total)
             if ordered_page is not None:
                 return ordered_page
         rows: list[Row] = []
         for step in widening(query, lambda circle, most: self._about(query.type, circle, most)):
-            rows = self._run(query, self.rows(step))
+            measured = self._measured(step)
+            rows = self._run(query, self.rows(step)) if measured is None else measured
             if len(rows) >= query.limit:
                 break
+        return rows
+
+    def _measured(self, query: Query) -> list[Row] | None:
+        """Return the nearest in a circle, without a statement that sorts them; None when it is no circle, or takes one."""
+        circle = None if query.sort or self._seen is not TRUE else alone(query.where)
+        if not isinstance(circle, Near):
+            return None
+        scope, conditions = Scope(self._link.execute, self._names, query.type), Conditions(self._link.register)
+        p = scope.number(circle.param, "g")
+        if p is None or self._rare(query, scope, conditions):
+            return None
+        others = (conditions.holds(part, scope, "d.seq") for part in parts_of(query.where) if part is not circle)
+        measured = Measured.of(circle, p, both(others))
+        self.plans.append(Plan(*measured.positions))
+        return measured.page(self._link.execute, query)
+
+    def _rare(self, query: Query, scope: Scope, conditions: Conditions) -> bool:
+        """Whether a key has fewer candidates than a circle might."""
+        found = drivers(query.where, scope, conditions) if isinstance(query.where, And) else []
+        return any(driver.rank <= Rank.KEYS and self._count(driver, _FEW) < _FEW for driver in found)
+
+    def _few(self, query: Query) -> list[Row] | None:
+        """Return the page of a query that asks for a few resources by name; None when it does not, or finds many."""
+        found = handful(query, Scope(self._link.execute, self._names, query.type)) if self._seen is TRUE else None
+        if found is None:
+            return None
+        rows = self._run(query, Plan(found.text, found.values))
+        if len(rows) >= found.below:
+            return None
+        rows.sort(key=_identity)
         return rows
 
     def _run(self, query: Query, plan: Plan) -> list[Row]:
@@ -191,8 +204,7 @@ class Compiler:
     def _nearest(self, query: Query, scope: Scope, conditions: Conditions, circle: Near) -> Plan:
         """Every position in the circle, measured once; unless a key has fewer candidates than a circle might."""
         p = scope.number(circle.param, "g")
-        exact = [driver for driver in drivers(query.where, scope, conditions) if driver.rank <= Rank.KEYS]
-        if p is None or any(self._count(driver, _FEW) < _FEW for driver in exact):
+        if p is None or self._rare(query, scope, conditions):
             return self._sorted(query, scope, conditions, self._choose(query, scope, conditions, in_order=False))
         a = conditions.alias()
         found = positions(circle, p, a)
@@ -271,3 +283,7 @@ class Compiler:
             if total >= limit:
                 break
         return total
+
+
+def _identity(row: Row) -> str:
+    return row.version.id

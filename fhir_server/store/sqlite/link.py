@@ -15,6 +15,8 @@ from fhir_server.search.query import CompositeIs
 from fhir_server.store.sqlite.encode import occurrences
 
 _ALONE = Alone()
+_SECURE_DELETE = "FAST"
+"""Overwrite what is deleted with zeros where the page is written anyway."""
 _STEPS_BETWEEN_LOOKS = 10_000
 _BUSY = 0xFF & sqlite3.SQLITE_BUSY
 _MEANINGS = {
@@ -79,6 +81,11 @@ class Link:
         try:
             yield
         except sqlite3.OperationalError as error:
+            if "parser stack overflow" in str(error):
+                raise TooCostly(
+                    "The search is nested too deep for the store. Ask in fewer steps: chains and _has with fewer levels.",
+                    key="search-too-costly",
+                ) from error
             if code_of(error) != sqlite3.SQLITE_INTERRUPT:
                 raise
             raise TooCostly(
@@ -89,6 +96,15 @@ class Link:
         finally:
             self._deadline = math.inf
             self._composites.clear()
+
+    @contextmanager
+    def overwriting(self) -> Iterator[None]:
+        """Overwrite what is deleted meanwhile with zeros, also where that writes more."""
+        self.execute("PRAGMA secure_delete = ON")
+        try:
+            yield
+        finally:
+            self.execute(f"PRAGMA secure_delete = {_SECURE_DELETE}")
 
     def register(self, node: CompositeIs) -> int:
         """Make a node known to the function `paired`, until the statements under this limit have run."""
@@ -114,7 +130,7 @@ def _pragmas(settings: Settings) -> Iterator[str]:
     yield "journal_mode = WAL"
     yield f"synchronous = {settings.synchronous}"
     yield "wal_autocheckpoint = 0"
-    yield "secure_delete = OFF"  # what leaves an index stays in the history anyway
+    yield f"secure_delete = {_SECURE_DELETE}"
     yield f"cache_size = -{settings.cache_kib}"
     yield f"mmap_size = {settings.map_bytes}"
     yield "temp_store = MEMORY"

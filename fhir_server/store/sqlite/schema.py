@@ -62,12 +62,15 @@ _FIRST = (
     "CREATE TABLE outbox (number INTEGER PRIMARY KEY, seq INTEGER NOT NULL, topic TEXT NOT NULL, payload BLOB NOT NULL)",
 )
 
+WORDS = """CREATE VIRTUAL TABLE {name} USING fts5(
+        narrative, content, content = '', columnsize = 0, tokenize = 'ascii tokenchars _')"""
+"""The index of full text, by the name of its table."""
+
 _FULL_TEXT = (
     # `words` takes many texts at once for little, one at a time for much: they wait in `fresh` until they are many. Both
     # have the same row numbers (`store.sqlite.words`); `doc.words` is the one that counts for a version. What is there
     # under another number is of a version that is no longer current, or of an index that was made again: it says nothing.
-    """CREATE VIRTUAL TABLE words USING fts5(
-        narrative, content, content = '', columnsize = 0, tokenize = 'ascii tokenchars _')""",
+    WORDS.format(name="words"),
     "CREATE TABLE fresh (row INTEGER PRIMARY KEY, narrative TEXT NOT NULL, content TEXT NOT NULL)",
     "ALTER TABLE doc ADD COLUMN words INTEGER",
     # What a task that takes long has done so far, and what the index was made with.

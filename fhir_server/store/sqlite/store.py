@@ -5,6 +5,7 @@ import sqlite3
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Literal, TypeVar, cast
 
@@ -15,8 +16,9 @@ from fhir_server.store.port import Snapshot, UnitOfWork, Version
 from fhir_server.store.sqlite.checkpoint import Checkpointer
 from fhir_server.store.sqlite.editions import EditionLoader
 from fhir_server.store.sqlite.group import translated
-from fhir_server.store.sqlite.link import Link, Settings
+from fhir_server.store.sqlite.link import Link, Settings, explained
 from fhir_server.store.sqlite.names import Names
+from fhir_server.store.sqlite.purge import purge
 from fhir_server.store.sqlite.schema import migrate
 from fhir_server.store.sqlite.snapshot import SqliteSnapshot
 from fhir_server.store.sqlite.unit import SqliteUnit
@@ -59,10 +61,14 @@ class SqliteStore:
             _THREADS, thread_name_prefix="store-heavy"
         )  # apart: its work waits for commits
         self._writer = Writer(self._open_file(clock), self._names, clock, self._settings)
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="store")
         self._checkpointer = Checkpointer(self._settings, self._writer.turn)
         self._writer.committed = self._checkpointer.grew
         self._closed = False
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._settings.path
 
     def read(self, work: Callable[[Snapshot], T], *, once: bool = False) -> T:
         """Run `work` on one consistent snapshot, in the calling thread; `once` saves the transaction around it."""
@@ -132,6 +138,17 @@ class SqliteStore:
     def remove_concepts(self, system: str, version: str) -> bool:
         """Remove an edition with all its concepts; return whether there was one."""
         return EditionLoader(self.write).remove(system, version)
+
+    def purge(self) -> None:
+        """Take out of the file what was erased and what no search asks for; needs room for a second file, and time.
+
+        Raises Unavailable when another process writes, or the disk is full; the file then is as it was.
+        """
+        try:
+            with self._writer.turn, closing(Link(self._settings, busy_seconds=self._settings.busy_seconds)) as link:
+                purge(link, self._settings.busy_seconds)
+        except sqlite3.Error as error:
+            raise (explained(error) or error) from error
 
     def close(self) -> None:
         """Finish what runs, move the log into the file, and release every connection."""

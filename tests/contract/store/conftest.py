@@ -10,6 +10,7 @@ import pytest
 from fhir_server.model.clock import Clock, SystemClock
 from fhir_server.store.mongo import MongoStore
 from fhir_server.store.port import Store
+from fhir_server.store.sealed import MasterKeys, NationalNumbers, SealedStore
 from fhir_server.store.sqlite import SqliteStore
 from tests.contract.store.mongo_server import NAMED, database_url, running
 
@@ -36,8 +37,21 @@ def new_database() -> str:
     return f"test_{secrets.token_hex(8)}"
 
 
-FACTORIES: dict[str, Factory] = {"sqlite": _sqlite, "secantus": _mongo, **({"mongo": _mongo} if NAMED else {})}
-"""Each opens the store that lives in a folder, with a limit on the seconds of one search."""
+def _sealed(server: str, folder: Path, clock: Clock, query_seconds: float) -> Store:
+    inner = (_mongo if server else _sqlite)(server, folder, clock, query_seconds)
+    return SealedStore(inner, MasterKeys(lambda: (b"k" * 32,)), NationalNumbers(["urn:oid:2.16.840"]))
+
+
+FACTORIES: dict[str, Factory] = {
+    "sqlite": _sqlite,
+    "secantus": _mongo,
+    "sealed": _sealed,
+    **({"mongo": _mongo} if NAMED else {}),
+}
+"""Each opens the store that lives in a folder, with a limit on the seconds of one search.
+
+The encryption around a store keeps the contract too: here around SQLite; tests/contract/store/test_sealed.py around each.
+"""
 
 
 @pytest.fixture(scope="session")
@@ -49,6 +63,11 @@ def mongo_url() -> Iterator[str]:
 
 @pytest.fixture(params=FACTORIES)
 def server_url(request: pytest.FixtureRequest) -> str:
+    return server_at(request)
+
+
+def server_at(request: pytest.FixtureRequest) -> str:
+    """The server of the make that a fixture is asked for; "" for a file."""
     if request.param == "secantus":
         return str(request.getfixturevalue("mongo_url"))
     return NAMED if request.param == "mongo" else ""
@@ -61,9 +80,9 @@ def share(request: pytest.FixtureRequest, server_url: str) -> int:
 
 
 @pytest.fixture
-def open_store(server_url: str, tmp_path: Path) -> Iterator[Callable[..., Store]]:
+def open_store(request: pytest.FixtureRequest, server_url: str, tmp_path: Path) -> Iterator[Callable[..., Store]]:
     opened: list[Store] = []
-    factory = _mongo if server_url else _sqlite
+    factory = FACTORIES[request.node.callspec.params["server_url"]]
 
     def open_one(clock: Clock | None = None, query_seconds: float = 5.0) -> Store:
         opened.append(factory(server_url, tmp_path, clock or SystemClock(), query_seconds))

@@ -37,8 +37,8 @@ def free_port() -> int:
 class Server:
     """A process that can be killed and started again on the same data."""
 
-    def __init__(self, folder: Path, *, durable: bool = False) -> None:
-        self.folder, self.durable, self.port = folder, durable, free_port()
+    def __init__(self, folder: Path, options: tuple[str, ...] = ()) -> None:
+        self.folder, self.options, self.port = folder, options, free_port()
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -47,9 +47,7 @@ class Server:
 
     def start(self) -> None:
         command = [COMMAND, "--port", str(self.port), "--storage-path", str(self.folder), "--log-level", "ERROR"]
-        if self.durable:
-            command.append("--sync-on-commit")
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen([*command, *self.options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         until = time.monotonic() + 20
         while time.monotonic() < until:
             assert self.process.poll() is None, "SecantusDB did not start"
@@ -68,10 +66,11 @@ class Server:
 
 
 @contextmanager
-def running(*, durable: bool = False) -> Iterator[Server]:
-    """A server with data of its own, gone at the end."""
+def running(*, durable: bool = False, failing: bool = False) -> Iterator[Server]:
+    """A server with data of its own, gone at the end; `failing` lets a test tell it which commands are to fail."""
+    options = (("--sync-on-commit",) if durable else ()) + (("--enable-test-commands",) if failing else ())
     with tempfile.TemporaryDirectory(prefix="secantus") as folder:
-        server = Server(Path(folder), durable=durable)
+        server = Server(Path(folder), options)
         server.start()
         try:
             yield server

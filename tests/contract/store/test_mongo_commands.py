@@ -14,6 +14,7 @@ from fhir_server.cli import main
 from fhir_server.cli.demo_server import choose_port
 from fhir_server.model.clock import SystemClock
 from fhir_server.store.mongo import MongoStore
+from fhir_server.store.sqlite import SqliteStore
 from tests.contract.store.conftest import new_database
 from tests.contract.store.staged import put_task
 
@@ -91,3 +92,19 @@ def test_a_file_is_copied_to_a_database_and_back(tmp_path: Path, url: str, run: 
         assert "the same: 1 versions" in copied.output
         assert "indexed 1 resources" in copied.output
     assert run("copy", "--from", first, "--to", second, "--verify-only").exit_code == 0
+
+
+def test_a_file_is_purged_and_a_database_is_left_to_its_server(url: str, run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite"
+    store = SqliteStore(path, SystemClock())
+    store.write(lambda unit: (put_task(unit, "1", note="x" * 500_000), unit.delete("Task", "1", 2)))
+    store.write(lambda unit: unit.erase("Task", "1"))
+    store.close()
+    done = run("store", "purge", "--store", f"sqlite:///{path}")
+    assert done.exit_code == 0, done.output
+    assert "bytes before" in done.output
+    assert path.stat().st_size < 500_000
+    refused = run("store", "purge", "--store", url)
+    assert refused.exit_code == 2
+    assert "MongoDB keeps its files itself" in refused.output
+    assert run("store", "purge", "--store", f"sqlite:///{tmp_path}/none.sqlite").exit_code == 1

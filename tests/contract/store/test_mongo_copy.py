@@ -6,8 +6,10 @@ import pytest
 
 from fhir_server.cli.comparing import verify
 from fhir_server.cli.copying import Differs, ReplayClock, Side, copy
+from fhir_server.cli.copying_concepts import content, copy_editions, editions_of, verify_editions
 from fhir_server.model.clock import SystemClock
 from fhir_server.search.query import EVERYTHING
+from fhir_server.store.concepts import ConceptRow, EditionHead, StoredConcept
 from fhir_server.store.mongo import MongoStore
 from fhir_server.store.mongo.inventory import MongoInventory
 from fhir_server.store.port import Store, UnitOfWork
@@ -78,6 +80,8 @@ def test_a_copy_holds_the_same_in_the_same_order(to_mongo: bool, mongo_url: str,
     fill(source.store)
     assert copy(source, target, clock, nothing) == 17
     verify(source, target, nothing)
+    # what writes no version takes no time of a version: the source may go on in the very next millisecond
+    assert target.store.write(lambda unit: unit.last_updated) <= clock.now + 1
     reindexed(target.store)
     assert set(ids(target.store, EVERYTHING)) == set(ids(source.store, EVERYTHING))
     mine, given = state(target.store), state(source.store)
@@ -135,3 +139,54 @@ def test_a_store_that_holds_something_else_is_no_target_and_a_difference_is_foun
         verify(source, target, nothing)
     for side in (source, target):
         side.store.close()
+
+
+@pytest.mark.parametrize("to_mongo", [True, False], ids=["to MongoDB", "to SQLite"])
+def test_loaded_code_systems_are_copied_and_compared_concept_by_concept(
+    to_mongo: bool, mongo_url: str, tmp_path: Path
+) -> None:
+    clock = ReplayClock()
+    url, path = f"{mongo_url}/{new_database()}", tmp_path / "s.db"
+    if to_mongo:
+        source, target = sqlite_side(path, SystemClock()), mongo_side(url, clock)
+    else:
+        source, target = mongo_side(url, SystemClock()), sqlite_side(path, clock)
+    fill(source.store)
+    plants = tuple(
+        ConceptRow(n, f"c{n}", tuple(range(max(0, n - 2), n)), (f"c{n}", "\u00e9t\u00e9", "2024"), b"", b"body %d" % n)
+        for n in range(40)
+    )
+    for version, rows in (("1", plants), ("2", plants[:7]), ("3", ())):
+        source.store.load_concepts(EditionHead("urn:plants", version, b"head"), [rows[:5], rows[5:]])
+    assert (copy(source, target, clock, nothing), copy_editions(source, target, clock)) == (17, 3)
+    assert verify_editions(source, target) == 3
+    edition = editions_of(target)["urn:plants", "1"]
+    assert target.store.read(lambda s: s.concept_page(edition.number, [(3, 9)], ["\u00e9t"], 1, 3)) == [
+        StoredConcept(n, f"c{n}", b"body %d" % n) for n in (4, 5, 6)
+    ]
+    assert copy_editions(source, target, clock) == 0, "what is there already is not loaded again"
+
+    source.store.remove_concepts("urn:plants", "2")
+    changed = (*plants[:39], plants[39]._replace(words=("other",)))
+    source.store.load_concepts(EditionHead("urn:plants", "1", b"head"), [changed])
+    with pytest.raises(Differs, match="urn:plants version 2 is in one of the two only"):
+        verify_editions(source, target)
+    target.store.remove_concepts("urn:plants", "2")
+    with pytest.raises(Differs, match="urn:plants version 1: the target has"):
+        verify_editions(source, target)
+    assert copy_editions(source, target, clock) == 1
+    assert verify_editions(source, target) == 2
+    source.store.write(lambda unit: put_task(unit, "later"))
+    assert copy(source, target, clock, nothing) == 1
+    for side in (source, target):
+        side.store.close()
+
+
+def test_a_code_system_that_is_replaced_while_it_is_read_is_no_copy(tmp_path: Path) -> None:
+    source = sqlite_side(tmp_path / "s.db", SystemClock())
+    rows = tuple(ConceptRow(n, f"c{n}", (), ("w",), b"", b"") for n in range(3))
+    old = source.store.load_concepts(EditionHead("urn:plants", "1", b""), [rows])
+    source.store.load_concepts(EditionHead("urn:plants", "1", b""), [rows])
+    with pytest.raises(Differs, match=r"was replaced while it was read \(0 of 3 concepts\)"):
+        content(source, old)
+    source.store.close()

@@ -5,12 +5,10 @@ And the index is counted: how many keys and bytes a typical Task takes.
 
 import json
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import bson
 import pytest
-from pymongo import MongoClient, monitoring
 
 from fhir_server.artifacts.source import default_root
 from fhir_server.model.clock import SystemClock
@@ -18,39 +16,22 @@ from fhir_server.search.extract import Extractor
 from fhir_server.search.parameters import Registry
 from fhir_server.search.query import And, LastUpdated, Prefix, Query, RefersTo, SortKey, TokenIs
 from fhir_server.search.values import TokenEntry
-from fhir_server.store.mongo import MongoStore, encode, link
+from fhir_server.store.mongo import MongoStore, encode
 from fhir_server.store.port import UnitOfWork
 from tests.contract.store.conftest import new_database
+from tests.contract.store.mongo_engine import counting
 from tests.contract.store.staged import put_task, task_body, task_entries
-
-
-class Counted(monitoring.CommandListener):
-    """Remembers the commands that were sent."""
-
-    def __init__(self) -> None:
-        self.sent: list[str] = []
-
-    def started(self, event: monitoring.CommandStartedEvent) -> None:
-        if event.command_name not in ("hello", "endSessions"):
-            self.sent.append(event.command_name)
-
-    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
-        del event
-
-    def failed(self, event: monitoring.CommandFailedEvent) -> None:
-        del event
 
 
 @pytest.fixture
 def counted(mongo_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[MongoStore, list[str]]]:
-    listener = Counted()
-    monkeypatch.setattr(link, "MongoClient", partial(MongoClient, event_listeners=[listener]))
-    store = MongoStore(f"{mongo_url}/{new_database()}", SystemClock(), busy_seconds=20.0)
-    for identity in ("1", "2"):
-        store.write(lambda unit, identity=identity: put_task(unit, identity))
-    listener.sent.clear()
-    yield store, listener.sent
-    store.close()
+    with counting(monkeypatch) as sent:
+        store = MongoStore(f"{mongo_url}/{new_database()}", SystemClock(), busy_seconds=20.0)
+        for identity in ("1", "2"):
+            store.write(lambda unit, identity=identity: put_task(unit, identity))
+        sent.clear()
+        yield store, sent
+        store.close()
 
 
 def test_a_read_is_one_request(counted: tuple[MongoStore, list[str]]) -> None:

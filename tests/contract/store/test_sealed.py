@@ -14,6 +14,7 @@ from fhir_server.store.port import Store
 from fhir_server.store.sealed import MasterKeys, NationalNumbers, SealedStore
 from fhir_server.store.sealed import keyring as keys
 from fhir_server.store.sealed.rotation import rotate, status
+from tests.contract.store.conftest import FACTORIES, server_at
 from tests.contract.store.staged import SetClock, put_task
 
 SYSTEM = "http://example.org/numbers"
@@ -28,6 +29,12 @@ ENTRIES = (
     TextEntry("_content", "insz 710203 040 55 ann"),
 )
 Open = Callable[..., Store]
+
+
+@pytest.fixture(params=[make for make in FACTORIES if make != "sealed"])
+def server_url(request: pytest.FixtureRequest) -> str:
+    """These tests put the encryption around each make of store themselves."""
+    return server_at(request)
 
 
 def masters(*given: bytes) -> MasterKeys:

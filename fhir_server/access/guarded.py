@@ -4,21 +4,28 @@ Every handler reads through one of these. A query gets the condition of its type
 that it leads to, at every depth and under `Not` too, so that nothing can be learned of what is hidden by asking around it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final, NamedTuple, Self
+from typing import Final
 
+from fhir_server.access.guarded_asked import ANYTHING, LETTERS, Asked
 from fhir_server.access.guarded_memory import Memory
 from fhir_server.access.guarded_passage import Passage
-from fhir_server.access.guarded_queries import assumed, names_caller, narrows, rewrite, says_nothing
+from fhir_server.access.guarded_queries import assumed, names_caller, narrows, nests, rewrite, says_nothing, shallow
 from fhir_server.access.policies import Act, Bound, Policy
+from fhir_server.access.policies_nodes import any_of
 from fhir_server.model.errors import NotSupported, TooCostly
 from fhir_server.search.query import (
     EVERYTHING,
     NOTHING,
     And,
+    Chain,
+    Has,
+    IdIs,
+    Node,
     Not,
     Query,
+    RefersTo,
 )
 from fhir_server.store.port import (
     AuditRecord,
@@ -29,29 +36,11 @@ from fhir_server.store.port import (
     Version,
 )
 
-LETTERS: Final[Mapping[str, str]] = {
-    "read": "r", "vread": "r", "history-instance": "r", "history-type": "s", "history-system": "s",
-    "search-type": "s", "search-system": "s", "search-compartment": "s", "everything": "r",
-    "create": "c", "update": "u", "patch": "u", "delete": "d",
-}  # fmt: skip
-"""Interaction → the letter of a scope that permits it; what is not here (an operation) is bounded by what it reads."""
+__all__ = ["ANYTHING", "LETTERS", "Asked", "GuardedSnapshot"]
 
-
-class Asked(NamedTuple):
-    """The letters of a scope that permit an interaction, and the type that it is on, "" for several."""
-
-    letters: str = "rs"
-    type: str = ""
-
-    @classmethod
-    def by(cls, code: str, resource_type: str) -> Self:
-        """Return what an interaction asks."""
-        letter = LETTERS.get(code, "")
-        return cls(letter if letter in ("r", "s") else "rs", resource_type)
-
-
-ANYTHING: Final = Asked()
 _AT_A_TIME: Final = 200
+_FOLLOWED: Final = 100
+"""Resources that one link within a link may lead to before it is left to the store as it is."""
 _LOOKED_AT: Final = 20_000
 """Versions of a history that are looked at for one page; beyond it the search of a type is the way."""
 
@@ -70,9 +59,9 @@ class GuardedSnapshot(Passage):
         self._lasting = lasting
 
     @property
-    def principal_roles(self) -> frozenset[str]:
-        """The roles of whoever looks."""
-        return self._policy.roles
+    def beneath_all(self) -> Snapshot:
+        """The snapshot as it is, for whoever guards it anew."""
+        return self._snapshot
 
     def current(self, resource_type: str, resource_id: str) -> Version | None:
         """Return the newest version, None when it is hidden."""
@@ -134,13 +123,32 @@ class GuardedSnapshot(Passage):
         Where the caller asks for what names itself, as pollers do, nearly all of it is seen: the page is read as it is
         and each row judged from memory. Only when one is hidden is the policy put into the query.
         """
-        if names_caller(query.where, self._policy.principal.organization):
+        if names_caller(query.where, self._policy.principal.organization) and not nests(query.where):
             where = rewrite(query.where, self._policy)
             rows = self._snapshot.search(query if where is query.where else replace(query, where=where))
             if all(self.sees(row.version) for row in rows):
                 return rows
+        if (
+            isinstance(query.where, IdIs)
+            and 1 < len(query.where.ids) <= min(query.limit, _AT_A_TIME)
+            and not query.after
+        ):
+            return self._those_seen(self._snapshot.search(query), query.type)
         guarded = self.guarded(query)
         return [] if guarded.where == NOTHING else self._snapshot.search(guarded)
+
+    def _those_seen(self, rows: list[Row], resource_type: str) -> list[Row]:
+        """Return the rows of several ids, such as a page brings along, that are seen; what was found out is remembered."""
+        bound = self._readable(resource_type)
+        if bound.node == EVERYTHING or not rows:
+            return rows
+        if bound.node == NOTHING:
+            return []
+        told = {row.version.sequence for row in rows if self._tells(row.version, bound)}
+        others = [row.version for row in rows if row.version.sequence not in told]
+        if others and not bound.is_local:
+            told |= self._memory.all_related(self._snapshot, others, bound, lasting=self._lasting)
+        return [row for row in rows if row.version.sequence in told]
 
     def count(self, query: Query, limit: int | None = None) -> int:
         """Count what is seen; an operator may count a type as a whole, without seeing any of it."""
@@ -179,6 +187,8 @@ class GuardedSnapshot(Passage):
 
     def guarded(self, query: Query) -> Query:
         """Return the query with the policy in it, wherever it looks at a resource."""
+        if nests(query.where):
+            query = replace(query, where=shallow(query.where, query.type, self._found))
         left = assumed(self._readable(query.type).node, query.where)
         where = rewrite(query.where, self._policy)
         if left == NOTHING:
@@ -240,6 +250,18 @@ class GuardedSnapshot(Passage):
     def rule_holds(self, version: Version, name: str) -> bool:
         """Tell whether a rule of the table, by its name, holds for a current version."""
         return self.satisfies(version, self._policy.named(name, version.type))
+
+    def _found(self, resource_type: str, link: Chain | Has) -> Node | None:
+        """Follow a link that lies within another, as far as the caller sees, and return whom it leads to."""
+        source = link.target if isinstance(link, Chain) else link.source
+        if self._memory.is_canonical(link.target if isinstance(link, Chain) else resource_type):
+            return None
+        rows = self.search(Query(source, link.part, limit=_FOLLOWED + 1))
+        if len(rows) > _FOLLOWED:
+            return None
+        if isinstance(link, Has):
+            return self._memory.referred([row.version for row in rows], link.param, resource_type)
+        return any_of(tuple(RefersTo(link.param, f"{source}/{row.version.id}") for row in rows))
 
     def _tells(self, version: Version, bound: Bound) -> bool:
         return bound.local != NOTHING and self._memory.told(version, bound, lasting=self._lasting)

@@ -7,7 +7,7 @@ from fhir_server.access.glass import open_glasses
 from fhir_server.access.guarded import ANYTHING, LETTERS, Asked, GuardedSnapshot
 from fhir_server.access.guarded_memory import Memory
 from fhir_server.access.policies import Act, Policy, Table
-from fhir_server.access.policies_nodes import PERMITS
+from fhir_server.access.policies_nodes import PERMITS, SERVES
 from fhir_server.access.principal import Principal
 from fhir_server.model.clock import Clock, SystemClock
 from fhir_server.model.codec import decode_stored
@@ -15,10 +15,12 @@ from fhir_server.model.errors import Forbidden, Unauthenticated
 from fhir_server.model.reference import parse_reference
 from fhir_server.search.extract import Extractor
 from fhir_server.search.parameters import Registry
-from fhir_server.search.query import And, DateCompare, Missing, Or, Prefix, Query, RefersTo, TokenIs
+from fhir_server.search.query import And, DateCompare, Missing, Not, Or, Prefix, Query, RefersTo, TokenIs
 from fhir_server.store.port import Snapshot
 
 _KEPT: Final = 1_024
+_ROLES_OF_ONE: Final = 200
+"""Link workers of one organisation; the areas of more are not counted."""
 _WRITES: Final[Mapping[str, Act]] = {"create": "create", "update": "write", "patch": "write", "delete": "write"}
 
 
@@ -32,14 +34,21 @@ class Access:
     """Access control of one process; `enforced` is false in a development mode that is left open."""
 
     def __init__(
-        self, registry: Registry | None, extractor: Extractor | None, clock: Clock, raw: Mapping[str, Any] | None = None
+        self,
+        registry: Registry | None,
+        extractor: Extractor | None,
+        clock: Clock,
+        raw: Mapping[str, Any] | None = None,
+        *,
+        by_token: bool = False,
     ) -> None:
         """Read the table of policies, `raw` instead of the shipped one. Raises ValueError for a table with a mistake.
 
-        Without a registry nothing is enforced.
+        Without a registry nothing is enforced. `by_token` says that callers prove who they are.
         """
+        self.by_token = by_token
         self._clock = clock
-        self._policies: dict[tuple[Principal, tuple[str, ...]], Policy] = {}
+        self._policies: dict[tuple[Principal, tuple[str, ...], tuple[str, ...]], Policy] = {}
         self._lately: dict[int, Policy] = {}
         """By the identity of a principal, which spares its hash; the policy keeps the principal alive."""
         self._rules: _Rules | None = None
@@ -61,22 +70,25 @@ class Access:
         """
         if self._rules is None or "platform" in principal.roles:
             return snapshot
-        policy = self.policy(principal, self._persons(snapshot, principal))
+        if isinstance(snapshot, GuardedSnapshot):
+            snapshot = snapshot.beneath_all
+        areas = _areas(snapshot, principal) if "link-worker" in principal.roles else ()
+        policy = self.policy(principal, self._persons(snapshot, principal), areas)
         return GuardedSnapshot(snapshot, policy, self._rules.memory, asked, lasting=lasting)
 
-    def policy(self, principal: Principal, persons: tuple[str, ...] = ()) -> Policy:
+    def policy(self, principal: Principal, persons: tuple[str, ...] = (), areas: tuple[str, ...] = ()) -> Policy:
         """Return the policy of a caller. Raises ValueError when access is not enforced: there is none then."""
         if self._rules is None:
             raise ValueError("access is not enforced")
         last = self._lately.get(id(principal))
-        if last is not None and last.principal is principal and last.persons == persons:
+        if last is not None and last.principal is principal and last.persons == persons and last.areas == areas:
             return last
-        found = self._policies.get((principal, persons))
+        found = self._policies.get((principal, persons, areas))
         if found is None:
             if len(self._policies) >= _KEPT:
                 self._policies, self._lately = {}, {}
-            found = Policy(self._rules.table, self._rules.registry, self._clock, principal, persons)
-            self._policies[principal, persons] = found
+            found = Policy(self._rules.table, self._rules.registry, self._clock, principal, persons, areas)
+            self._policies[principal, persons, areas] = found
         if found.principal is principal:
             self._lately[id(principal)] = found
         return found
@@ -138,3 +150,19 @@ class Access:
             )
         )
         return (patient,) if snapshot.count(Query("Consent", mandate), 1) else ()
+
+
+def _areas(snapshot: Snapshot, principal: Principal) -> tuple[str, ...]:
+    """Return the areas of a link worker: those it was registered with, else those that the roles of its organisation serve."""
+    if principal.areas or not principal.organization:
+        return tuple(sorted(principal.areas))
+    serving = And(
+        (
+            RefersTo("organization", principal.organization),
+            TokenIs("_tag", SERVES, None),
+            Not(TokenIs("active", None, "false")),
+        )
+    )
+    rows = snapshot.search(Query("PractitionerRole", serving, limit=_ROLES_OF_ONE))
+    tags = (tag for row in rows for tag in decode_stored(row.version.body or b"null")["meta"]["tag"])
+    return tuple(sorted({str(tag.get("code")) for tag in tags if tag.get("system") == SERVES}))

@@ -4,6 +4,7 @@ A version never changes, so what it says alone is remembered by its sequence num
 remembered until the next change of the store. Nothing is remembered of a unit of work that may yet be undone.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from fhir_server.access.policies import Bound
@@ -13,7 +14,7 @@ from fhir_server.model.resource import Resource
 from fhir_server.search.extract import Extractor
 from fhir_server.search.match import Alone, matches
 from fhir_server.search.parameters import Registry
-from fhir_server.search.query import And, IdIs, Node, Query
+from fhir_server.search.query import NOTHING, And, IdIs, Node, Query
 from fhir_server.search.values import Entry, TokenEntry
 from fhir_server.store.port import Snapshot, Version
 
@@ -45,24 +46,51 @@ class Memory:
 
     def related(self, snapshot: Snapshot, version: Version, bound: Bound, *, lasting: bool) -> bool:
         """Tell whether a current version satisfies a node that looks at other resources."""
-        key = (bound.number, version.sequence)
+        return version.sequence in self.all_related(snapshot, [version], bound, lasting=lasting)
+
+    def all_related(
+        self, snapshot: Snapshot, versions: Sequence[Version], bound: Bound, *, lasting: bool
+    ) -> frozenset[int]:
+        """Return the sequence numbers of those current versions of one type that satisfy a node; asks for all at once."""
+        known: dict[tuple[int, int], bool] = {}
+        as_of = -1
         if lasting:
             as_of = snapshot.last_sequence()
             if as_of != self._as_of:
                 self._related, self._as_of = {}, as_of
-            remembered = self._related
-            known = remembered.get(key)
-            if known is not None:
-                return known
-        found = self._found(snapshot, version, bound.node)
+            known = self._related
+        asked = [one for one in versions if (bound.number, one.sequence) not in known]
+        found = self._satisfying(snapshot, asked, bound.node) if asked else frozenset()
+        answers = {one.sequence: one.sequence in found for one in asked}
+        holding = {
+            one.sequence for one in versions if answers.get(one.sequence) or known.get((bound.number, one.sequence))
+        }
         if lasting and as_of == self._as_of:
-            remembered[key] = found
-        return found
+            known.update({(bound.number, sequence): holds for sequence, holds in answers.items()})
+        return frozenset(holding)
+
+    def is_canonical(self, resource_type: str) -> bool:
+        """Tell whether resources of a type are referred to by their URL too."""
+        return "url" in self._registry.of(resource_type)
+
+    def referred(self, versions: Sequence[Version], param: str, resource_type: str) -> Node | None:
+        """Return the condition of being what one of these versions refers to, None where ids alone do not tell it."""
+        keys: set[str] = set()
+        for version in versions:
+            for entry in self._extractor.references(decode_stored(version.body or b"null"), param):
+                target = getattr(entry, "target", "")
+                if not target:
+                    return None
+                kind, _, identity = target.partition("/")
+                if kind == resource_type:
+                    keys.add(identity)
+        return IdIs(tuple(sorted(keys))) if keys else NOTHING
 
     @staticmethod
-    def _found(snapshot: Snapshot, version: Version, node: Node) -> bool:
-        query = Query(version.type, And((IdIs((version.id,)), node)), limit=1)
-        return any(row.version.sequence == version.sequence for row in snapshot.search(query))
+    def _satisfying(snapshot: Snapshot, versions: Sequence[Version], node: Node) -> frozenset[int]:
+        identities = tuple(one.id for one in versions)
+        query = Query(versions[0].type, And((IdIs(identities), node)), limit=len(identities))
+        return frozenset(row.version.sequence for row in snapshot.search(query))
 
     def _judge(self, version: Version, node: Node) -> bool:
         resource = decode_stored(version.body or b"null")

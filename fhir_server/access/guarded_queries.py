@@ -1,6 +1,7 @@
 """What a policy does to a query: put into every link of it, and left out where the query implies it."""
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeAlias
 
 from fhir_server.access.policies import Policy
 from fhir_server.access.policies_nodes import every_of
@@ -47,6 +48,45 @@ def _has_links(node: Node) -> bool:
             return any(_has_links(part) for part in parts)
         case Not(part):
             return _has_links(part)
+        case _:
+            return False
+
+
+Find: TypeAlias = Callable[[str, Chain | Has], "Node | None"]
+"""Follows a link of a type: the condition on the resource itself that says the same, None when that would be long."""
+
+
+def shallow(node: Node, resource_type: str, find: Find, *, nested: bool = False) -> Node:
+    """Return a condition in which no link lies within a link, as far as `find` can take one away.
+
+    The policy is put at the end of every link, and has links of its own: nested, they are more than a database parses.
+    """
+    match node:
+        case Chain(param, target, part):
+            link: Chain | Has = Chain(param, target, shallow(part, target, find, nested=True))
+        case Has(source, param, part):
+            link = Has(source, param, shallow(part, source, find, nested=True))
+        case And(parts):
+            return And(tuple(shallow(part, resource_type, find, nested=nested) for part in parts))
+        case Or(parts):
+            return Or(tuple(shallow(part, resource_type, find, nested=nested) for part in parts))
+        case Not(part):
+            return Not(shallow(part, resource_type, find, nested=nested))
+        case _:
+            return node
+    found = find(resource_type, link) if nested else None
+    return link if found is None else found
+
+
+def nests(node: Node) -> bool:
+    """Tell whether a link lies within a link."""
+    match node:
+        case Chain(part=part) | Has(part=part):
+            return _has_links(part)
+        case And(parts) | Or(parts):
+            return any(nests(part) for part in parts)
+        case Not(part):
+            return nests(part)
         case _:
             return False
 

@@ -99,11 +99,18 @@ class Policy:
     """What one caller may see and do; nodes are made when they are first asked for."""
 
     def __init__(
-        self, table: Table, registry: Registry, clock: Clock, principal: Principal, persons: tuple[str, ...] = ()
+        self,
+        table: Table,
+        registry: Registry,
+        clock: Clock,
+        principal: Principal,
+        persons: tuple[str, ...] = (),
+        areas: tuple[str, ...] = (),
     ) -> None:
-        """`persons` are the patients whose record the caller may see as one's own."""
+        """`persons` are the patients whose record the caller may see as one's own, `areas` those of a link worker."""
         self.principal = principal
         self.persons = persons
+        self.areas = areas
         self.roles = roles_of(principal)
         self.all_powerful = "platform" in principal.roles
         self._table = table
@@ -126,7 +133,9 @@ class Policy:
 
     def _builder(self, second: int) -> Builder:
         own = self.principal.organization or self.principal.person
-        return Builder(self._table.fragments, self._registry, Asker(own, self.persons, second * _SECOND_US))
+        bound = bool(self.areas) and "link-worker" in self.roles and self.roles.isdisjoint(_BOTH_SIDES)
+        asker = Asker(own, self.persons, second * _SECOND_US, self.areas, bound)
+        return Builder(self._table.fragments, self._registry, asker)
 
     def named(self, name: str, resource_type: str) -> Bound:
         """Return the node of a rule by its name, asked of a type."""

@@ -3,8 +3,9 @@
 The language has one object for each kind of node: `{"tag": kind, "is": [codes]}`, `{"token": param, "is": [codes]}`,
 `{"refers": param, "to": who}`, `{"refers-any": param}`, `{"id": who}`, `{"current": param}`, `{"has": type, "by": param,
 "where": rule}`, `{"chain": param, "to": type, "where": rule}`, `{"any": [rules]}`, `{"every": [rules]}`, `{"not": rule}`;
-or a name: `all`, `none`, `person` (about the persons of the caller), `open` (not closed by the person), or a fragment.
-In codes and targets `$self` is the organisation or person that asks, `$part` the type that is judged.
+or a name: `all`, `none`, `person` (about the persons of the caller), `open` (not closed by the person), `own-area` (in the
+areas of a caller that is bound to some), or a fragment. In codes and targets `$self` is the organisation or person that
+asks, `$part` the type that is judged; in codes `$areas` are the areas of a link worker.
 """
 
 from collections.abc import Iterator, Mapping
@@ -36,6 +37,9 @@ ACCESS: Final = "https://w3id.org/social-referral/access/"
 """What the systems of the tags begin with that the server sets in `meta.tag`; a tag that a client sends is dropped."""
 WRITER, READER, TAKER = ACCESS + "writer", ACCESS + "reader", ACCESS + "taker"
 PERMITS, CLOSES = ACCESS + "permits", ACCESS + "closes"
+AREA, SERVES = ACCESS + "area", ACCESS + "serves"
+UNKNOWN_AREA: Final = "unknown"
+"""Code of `area` where nobody could tell in which area a person lives: any link worker may take care of it."""
 
 
 class Asker(NamedTuple):
@@ -45,6 +49,10 @@ class Asker(NamedTuple):
     persons: tuple[str, ...] = ()
     """The `Patient/id`s whose record may be seen as one's own."""
     now_us: int = 0
+    areas: tuple[str, ...] = ()
+    """The `Location/id`s of the areas of a link worker."""
+    bound: bool = False
+    """Whether all that it sees of referrals must lie in its areas."""
 
 
 class Builder:
@@ -115,6 +123,9 @@ class Builder:
                 return any_of(tuple(about_person(self._registry, one, resource_type) for one in self._asker.persons))
             case "open":
                 return self._open(resource_type, part)
+            case "own-area":
+                codes = ["$areas", UNKNOWN_AREA]
+                return self._tokens("_tag", AREA, codes, part) if self._asker.bound else EVERYTHING
             case _:
                 return self.node(self._fragments[name], resource_type, part)
 
@@ -133,7 +144,8 @@ class Builder:
     def _tokens(self, param: str, system: str | None, codes: list[str], part: str) -> Node:
         if not codes:
             return TokenIs(param, system, None)
-        said = dict.fromkeys(self._said(code, part) for code in codes)
+        each = (one for code in codes for one in (self._asker.areas if code == "$areas" else (code,)))
+        said = dict.fromkeys(self._said(code, part) for code in each)
         return any_of(tuple(TokenIs(param, system, code) for code in said if code and not code.startswith("#")))
 
     def _said(self, text: str, part: str) -> str:

@@ -6,7 +6,9 @@ from fhir_server.access.guarded import GuardedSnapshot
 from fhir_server.access.policies import Act
 from fhir_server.access.principal import Principal
 from fhir_server.interactions.context import Engine
-from fhir_server.interactions.stamps import sent_writer, stamped
+from fhir_server.interactions.stamps import Stamping, sent_writer, stamped
+from fhir_server.interactions.stamps_area import Areas
+from fhir_server.model.clock import render_instant
 from fhir_server.model.errors import Forbidden, NotFound
 from fhir_server.model.reference import parse_reference
 from fhir_server.model.resource import Resource, walk
@@ -26,7 +28,7 @@ class Guarding:
         self.enforced = engine.access.enforced
         self.imports = not principal.roles.isdisjoint(_IMPORTERS)
         """Whether the caller brings in what happened elsewhere, in any order, and names ids itself."""
-        self._principal = principal
+        self._uow = uow
         own = principal.organization or principal.person
         self.party = principal if own == principal.organization else replace(principal, organization=own)
         """The caller as the rules of the workflow know it: a person acts for itself."""
@@ -40,8 +42,17 @@ class Guarding:
         writer = by.organization or by.person
         if not by.roles.isdisjoint(_IMPORTERS):
             writer = sent_writer(resource)
+        return self.stamped_for(resource, before, related, writer, operates="operator" in by.roles)
+
+    def stamped_for(
+        self, resource: Resource, before: Resource | None, related: Related, writer: str, *, operates: bool
+    ) -> Resource:
+        """Return a resource with its tags, whether access is enforced or not."""
         links = Links(related, self.engine.own_base, self.engine.rulebook.governs)
-        return stamped(resource, before, writer, links)
+        return stamped(resource, before, Stamping(writer, links, self._place, operates))
+
+    def _place(self, person: Resource | None) -> tuple[str, ...]:
+        return Areas(self._uow, self.engine.registry).of(person, render_instant(self._uow.last_updated))
 
     def require_before(self, current: Version | None, method: str) -> None:
         """Raise Forbidden unless a resource that the caller sees may be changed by it; NotFound for one it does not see."""

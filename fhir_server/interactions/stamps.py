@@ -1,29 +1,59 @@
 """What the server notes in `meta.tag` of a resource so that the policies can tell, from it alone, who may see it.
 
 `writer` is the organisation (or person) that created it. `reader` are the organisations that a governed ServiceRequest or
-Task is between, or `pool`; `taker` are those that took a Task up. On a Consent, `permits` and `closes` are the provisions
-as far as reading goes: `Organization/7`, `*` for everybody, with `#Type` where only one part is meant. What a client sends
-under these systems is dropped.
+Task is between, or `pool`; `taker` are those that took a Task up; `area` are the areas in which the person lived when it
+was first known, or `unknown`. On a PractitionerRole `serves` are its areas, as far as an operator said so. On a Consent,
+`permits` and `closes` are the provisions as far as reading goes: `Organization/7`, `*` for everybody, with `#Type` where
+only one part is meant. What a client sends under these systems is dropped.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, NamedTuple
 
-from fhir_server.access.policies_nodes import ACCESS, CLOSES, PERMITS, READER, TAKER, WRITER
+from fhir_server.access.policies_nodes import (
+    ACCESS,
+    AREA,
+    CLOSES,
+    PERMITS,
+    READER,
+    SERVES,
+    TAKER,
+    UNKNOWN_AREA,
+    WRITER,
+)
 from fhir_server.model.resource import Resource
+from fhir_server.workflow.codes import CANONICAL
 from fhir_server.workflow.consent_parts import data_provisions
 from fhir_server.workflow.links import Links, items
 
 POOL: Final = "pool"
 TAKEN: Final = frozenset({"accepted", "in-progress", "on-hold", "completed"})
 """The states of a Task in which its owner sees whom it is about."""
+SERVED_AREA: Final = f"{CANONICAL}/StructureDefinition/served-area"
 Tag = tuple[str, str]
 
 
-def stamped(resource: Resource, before: Resource | None, writer: str, links: Links) -> Resource:
-    """Return a copy of a resource with the tags that it is to have; `writer` is who creates it, "" for the server."""
-    wrote = _sent(before, WRITER) if before is not None else [(WRITER, writer)] if writer else []
-    tags = list(dict.fromkeys((*wrote, *_tags(resource, links))))
+class Stamping(NamedTuple):
+    """What a stamp is made with."""
+
+    writer: str
+    """Who creates a resource, "" for the server."""
+    links: Links
+    place: Callable[[Resource | None], Iterable[str]]
+    """Gives the areas in which a Patient lives now."""
+    operates: bool = False
+    """Whether an operator writes, who says which areas a role serves."""
+
+
+def stamped(resource: Resource, before: Resource | None, by: Stamping) -> Resource:
+    """Return a copy of a resource with the tags that it is to have."""
+    wrote = _sent(before, WRITER) if before is not None else [(WRITER, by.writer)] if by.writer else []
+    tags = list(dict.fromkeys((*wrote, *_tags(resource, by.links), *_places(resource, before, by))))
+    return with_tags(resource, tags)
+
+
+def with_tags(resource: Resource, tags: Iterable[Tag]) -> Resource:
+    """Return a copy of a resource with these tags of the server, and no others of it."""
     meta = resource.get("meta") or {}
     kept = [tag for tag in meta.get("tag", ()) if not str(tag.get("system", "")).startswith(ACCESS)]
     told = [*kept, *({"system": system, "code": code} for system, code in tags)]
@@ -43,6 +73,33 @@ def stamped(resource: Resource, before: Resource | None, writer: str, links: Lin
 def sent_writer(resource: Resource) -> str:
     """Return the writer that a resource names itself, "" for none: an operator who imports says for whom."""
     return next((code for _, code in _sent(resource, WRITER)), "")
+
+
+def _places(resource: Resource, before: Resource | None, by: Stamping) -> Iterator[Tag]:
+    kind = resource["resourceType"]
+    if kind == "PractitionerRole":
+        said = {by.links.key(one.get("valueReference")) for one in resource.get("extension", ()) if _is_served(one)}
+        known = {code for _, code in _sent(before or {}, SERVES)}
+        yield from ((SERVES, code) for code in sorted(said - {""} if by.operates else said & known))
+    elif kind in ("Task", "ServiceRequest") and by.links.governs(resource):
+        yield from _areas(resource, before, by)
+
+
+def _areas(resource: Resource, before: Resource | None, by: Stamping) -> list[Tag]:
+    """Return where the person lived when that was first known: a link worker does not lose who moves away."""
+    unknown = [(AREA, UNKNOWN_AREA)]
+    is_task = resource["resourceType"] == "Task"
+    request = by.links.follow(resource.get("focus")) if is_task else None
+    for earlier in (before, request):
+        known = _sent(earlier or {}, AREA)
+        if known and known != unknown:
+            return known
+    person = by.links.follow(resource.get("for" if is_task else "subject"))
+    return [(AREA, code) for code in by.place(person)] or unknown
+
+
+def _is_served(extension: Resource) -> bool:
+    return extension.get("url") == SERVED_AREA
 
 
 def _sent(resource: Resource, system: str) -> list[Tag]:

@@ -1,4 +1,4 @@
-"""Who sees what, by every way of asking: a world of two regions, eleven callers, and for each of its resources the callers
+"""Who sees what, by every way of asking: a world of two regions, fourteen callers, and for each of its resources the callers
 that are to see it, written down by hand. Each way of asking must show exactly those, and nothing of the others.
 
 Every resource carries a marker of its own in `meta.source`, so that an answer that holds it anywhere is found out.
@@ -24,7 +24,9 @@ CALLERS = {
     "cbo": Principal("Organization/cbo", frozenset({"recipient"})),
     "cbo2": Principal("Organization/cbo2", frozenset({"recipient"})),
     "late": Principal("Organization/late", frozenset({"recipient"})),
-    "worker": Principal("Organization/worker", frozenset({"link-worker"})),
+    "worker": Principal("Organization/worker", frozenset({"link-worker"}), areas=frozenset({"Location/north"})),
+    "worker2": Principal("Organization/worker2", frozenset({"link-worker"})),
+    "adrift": Principal("Organization/adrift", frozenset({"link-worker"})),
     "ann": Principal(roles=frozenset({"person"}), person="Patient/ann"),
     "ben": Principal(roles=frozenset({"person"}), person="Patient/ben"),
     "tester": Principal("Organization/lab", frozenset({"tester"})),
@@ -92,7 +94,7 @@ class World:
             base=BASE,
             base_path="/fhir",
             max_body_bytes=1 << 22,
-            identity=Header(),  # type: ignore[arg-type]
+            identity=Header(),  # type: ignore[arg-type]  # it identifies callers in its own way
         )
         self._loop = asyncio.new_event_loop()
 
@@ -144,9 +146,9 @@ class World:
         """Find every reference between two things of the world."""
         for thing in self.things.values():
             version = self.engine.store.read(lambda snapshot, thing=thing: snapshot.current(thing.type, thing.id))
-            resource = json.loads(version.body)  # type: ignore[union-attr]
+            resource = json.loads(version.body)  # type: ignore[union-attr]  # it is stored, and its links are local
             for entry in self.engine.extractor.references(resource, "*"):
-                target = self.things.get(entry.target)  # type: ignore[union-attr]
+                target = self.things.get(entry.target)  # type: ignore[union-attr]  # it is stored, and its links are local
                 if target is not None:
                     self.edges.append((thing, entry.param, target))
 
@@ -167,6 +169,9 @@ def tags(**codes: str) -> dict[str, Any]:
     return {"tag": [{"system": TAG + kind, "code": code} for kind, each in codes.items() for code in each.split()]}
 
 
+AREAS = {"Patient/ann": "Location/north", "Patient/ben": "Location/south"}
+
+
 def consent(identity: str, patient: str, who: str) -> dict[str, Any]:
     return {
         "resourceType": "Consent", "id": identity, "status": "active", "patient": reference(patient),
@@ -177,7 +182,8 @@ def consent(identity: str, patient: str, who: str) -> dict[str, Any]:
 def request(identity: str, patient: str, by: str, **more: Any) -> dict[str, Any]:
     return {
         "resourceType": "ServiceRequest", "id": identity, "status": "active", "subject": reference(patient),
-        "requester": reference(f"Organization/{by}"), "meta": tags(reader=f"Organization/{by}"), **more,
+        "requester": reference(f"Organization/{by}"),
+        "meta": tags(reader=f"Organization/{by}", area=AREAS.get(patient, "unknown")), **more,
     }  # fmt: skip
 
 
@@ -186,7 +192,7 @@ def task(identity: str, focus: str, patient: str, by: str, owner: str, status: s
     takers = f"Organization/{owner}" if status == "accepted" else ""
     made = {
         "resourceType": "Task", "id": identity, "status": status, "focus": reference(focus), "for": reference(patient),
-        "requester": reference(f"Organization/{by}"), "meta": tags(reader=readers, taker=takers),
+        "requester": reference(f"Organization/{by}"), "meta": tags(reader=readers, taker=takers, area=AREAS.get(patient, "unknown")),
     }  # fmt: skip
     return {**made, "owner": reference(f"Organization/{owner}")} if owner else made
 
@@ -198,14 +204,18 @@ def about(kind: str, identity: str, patient: str) -> dict[str, Any]:
 
 def furnish(world: World) -> None:
     """Ann: referred by gp, accepted by cbo, and a second time to cbo2, who has not answered. Ben: the same in the other
-    region, with late who rejected. Both are also referred to the pool. One patient (eve) is referred by both regions.
+    region, with late who rejected. Both are also referred to the pool, and to worker, who answers for the region of ann.
+    One patient (eve) is referred by both regions, and nobody knows where she lives.
     """
     put = world.put
-    for name in ("gp", "gp2", "cbo", "cbo2", "late", "worker", "lab"):
+    for name in ("gp", "gp2", "cbo", "cbo2", "late", "worker", "worker2", "adrift", "lab"):
         put({"resourceType": "Organization", "id": name, "name": name}, "")
+    serving = {"resourceType": "PractitionerRole", "id": "serving", "meta": tags(serves="Location/south")}
+    put({**serving, "organization": reference("Organization/worker2")}, "worker2")
     for person, by, taker, asked in (("ann", "gp", "cbo", "cbo2"), ("ben", "gp2", "cbo2", "cbo")):
         patient = f"Patient/{person}"
-        put({"resourceType": "Patient", "id": person}, f"{by} {taker} {person}", writer=by)
+        nearby = "worker" if person == "ann" else ""
+        put({"resourceType": "Patient", "id": person}, f"{by} {taker} {person} {nearby}", writer=by)
         put(
             consent(f"c-{person}", patient, f"Organization/{taker} Organization/{asked}"),
             f"{by} {taker} {person}",
@@ -232,21 +242,36 @@ def furnish(world: World) -> None:
         put(
             task(f"u-{person}", f"ServiceRequest/s-{person}", patient, by, asked, "requested"), f"{by} {asked} {person}"
         )
+        put(consent(f"k-{person}", patient, "Organization/worker"), f"{by} {person} {nearby}", writer=by)
+        put(
+            request(f"g-{person}", patient, by, supportingInfo=[reference(f"Consent/k-{person}")]),
+            f"{by} {person} {nearby}",
+        )
+        put(
+            task(f"w-{person}", f"ServiceRequest/g-{person}", patient, by, "worker", "accepted"),
+            f"{by} {person} {nearby}",
+        )
         put(task(f"v-{person}", f"ServiceRequest/s-{person}", patient, by, "late", "rejected"), f"{by} late {person}")
-        put(task(f"p-{person}", f"ServiceRequest/s-{person}", patient, by, "", "requested"), _pool(by, person))
+        put(
+            task(f"p-{person}", f"ServiceRequest/s-{person}", patient, by, "", "requested"),
+            _pool(by, f"{person} {'worker' if nearby else 'worker2'}"),
+        )
         put({**about("Communication", f"m-{person}", patient), "status": "completed"}, f"{by} {person}", writer=by)
         plain = {"resourceType": "Task", "id": f"plain-{person}", "for": reference(patient)}
         put({**plain, "owner": reference(f"Organization/{taker}")}, f"{by} {person}", writer=by)
     put({"resourceType": "Patient", "id": "eve"}, "gp gp2")
+    put(
+        task("p-eve", "ServiceRequest/e-gp", "Patient/eve", "gp", "", "requested"), _pool("gp", "worker worker2 adrift")
+    )
     for by in ("gp", "gp2"):
         put(request(f"e-{by}", "Patient/eve", by), by)
         put(about("Condition", f"e-{by}", "Patient/eve"), by, writer=by)
     put(about("Observation", "sand", "Patient/x"), "tester", writer="lab")
 
 
-def _pool(by: str, person: str) -> str:
-    """A Task without owner is seen by whoever may claim it: organisations that take referrals, and link workers."""
-    return f"{by} {person} gp gp2 cbo cbo2 late worker"
+def _pool(by: str, others: str) -> str:
+    """A Task without owner is seen by whoever may claim it: organisations that take referrals, and link workers there."""
+    return f"{by} {others} gp gp2 cbo cbo2 late"
 
 
 def furnish_all_types(world: World, types: frozenset[str]) -> None:

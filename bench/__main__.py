@@ -15,17 +15,34 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
-from bench import access, access_tokens, idle, reads, searches, seeding, validation, writes
+from bench import (
+    access,
+    access_tokens,
+    changes,
+    directory,
+    idle,
+    policies,
+    reads,
+    searches,
+    seeding,
+    validation,
+    writes,
+)
 from bench.measure import Line, Plan
 
 PARTS: dict[str, Callable[[Plan], Iterator[Line]]] = {
     "start": idle.lines,
     "access": access_tokens.lines,
     "policies": access.lines,
+    "policies-includes": policies.lines,
     "validation": validation.lines,
     "ceiling": reads.ceiling_lines,
     "poll": reads.poll_lines,
+    "idle-poll": changes.idle_poll_lines,
+    "waiting": changes.waiting_lines,
+    "told": changes.told_lines,
     "search": searches.search_lines,
+    "directory": directory.lines,
     "create": writes.create_lines,
     "transaction": writes.transaction_lines,
     "steady": reads.steady_lines,

@@ -47,14 +47,14 @@ def _compared(engine: Engine, plan: Plan) -> Iterator[Line]:
     }
     loop = asyncio.new_event_loop()
     for name, (path, query) in asked.items():
-        sides = {side: _caller(loop, one, path, query) for side, one in engines.items()}
+        sides = {side: caller_of(loop, one, path, query) for side, one in engines.items()}
         found = in_turn(max(plan.rounds, 5) * 5, sides)
         note = f"{found['enforced']:.0f} µs, open {found['open']:.0f} µs"
         yield Line(f"authorised {name}", round(found["enforced"] / found["open"], 2), "x open", 1.3, note=note)
     loop.close()
 
 
-def _caller(loop: asyncio.AbstractEventLoop, engine: Engine, path: str, query: bytes) -> Callable[[], object]:
+def caller_of(loop: asyncio.AbstractEventLoop, engine: Engine, path: str, query: bytes) -> Callable[[], object]:
     app = FhirEndpoint(engine, base=_BASE, base_path="/fhir", max_body_bytes=1 << 20)
     headers = [(b"accept", b"application/fhir+json"), (b"x-dev-organization", _OWNER.encode())]
     scope = {"type": "http", "method": "GET", "path": path, "query_string": query, "headers": headers}

@@ -62,6 +62,8 @@ Seal = Callable[[bytes, str], bytes]
 """(clear, place) → a text that only this server can read."""
 PLACE: Final = "audit"
 _PATIENT, _REFERENCE = b"Patient/", b'"reference":'
+_AS_STORED: Final = b'"reference":"'
+"""What stands before nearly every reference: this server writes no spaces."""
 _LOGICAL: Final = re.compile(rb'(Patient/[A-Za-z0-9.-]{1,64})["/]')
 
 
@@ -125,7 +127,8 @@ def append(uow: UnitOfWork, principal: Principal, accesses: Sequence[Access]) ->
         reason=principal.reason,
         accesses=list(accesses),
     )
-    return uow.append_audit(msgspec.json.encode(entry), keys_of(entry))
+    keys = sorted(keys_of(entry))  # neighbours in the index are written together
+    return uow.append_audit(msgspec.json.encode(entry), keys)
 
 
 def keys_of(entry: AuditEntry) -> tuple[str, ...]:
@@ -136,7 +139,7 @@ def keys_of(entry: AuditEntry) -> tuple[str, ...]:
     if entry.organization:
         keys.append(f"agent:{entry.organization}")
     for access in entry.accesses:
-        keys += [one.what.partition("/_history/")[0] for one in access.entity]
+        keys += [unversioned(one.what) for one in access.entity]
         keys += access.persons
     return tuple(dict.fromkeys(keys))
 
@@ -184,17 +187,24 @@ def persons_in(body: bytes, base: str) -> list[str]:
 
     A search for the few places where the type occurs: an expression over the whole body would take ten times as long.
     """
-    found: dict[str, None] = {}
+    found: dict[bytes, None] = {}
     at = body.find(_PATIENT)
     while at >= 0:
-        quote = body.rfind(b'"', 0, at)
-        before = body[quote + 1 : at]
-        if body[max(0, quote - 16) : quote].rstrip().endswith(_REFERENCE):
+        if body.endswith(_AS_STORED, 0, at) or _is_reference(body, at, base):
             match = _LOGICAL.match(body, at)
-            if match is not None and (not before or before == b"%b/" % base.encode()):
-                found[match[1].decode()] = None
+            if match is not None:
+                found[match[1]] = None
         at = body.find(_PATIENT, at + 8)
-    return list(found)
+    return [one.decode() for one in found]
+
+
+def _is_reference(body: bytes, at: int, base: str) -> bool:
+    """Tell whether what stands at a place is the value of a reference, by itself or behind the base."""
+    quote = body.rfind(b'"', 0, at)
+    before = body[quote + 1 : at]
+    if not body[max(0, quote - 16) : quote].rstrip().endswith(_REFERENCE):
+        return False
+    return not before or before == b"%b/" % base.encode()
 
 
 def _patients(versions: Iterable[Version]) -> list[str]:

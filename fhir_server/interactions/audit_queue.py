@@ -8,7 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
@@ -57,10 +57,10 @@ class Sealing(NamedTuple):
 
 class _Waiting(NamedTuple):
     who: Principal
-    access: Access
-    """What is known of it; of a page, nothing yet but its time."""
-    page: tuple[Request, Result] | None = None
-    """A page is looked through when it is written: that takes longer than its caller should wait."""
+    access: Access | None
+    answer: tuple[Request, Result, int] | None = None
+    """In place of an access: an answer and its time in milliseconds. It is looked through when the batch is written, for
+    which its caller need not wait."""
     size: int = 0
 
 
@@ -105,12 +105,11 @@ class Auditor:
                 "This read cannot be entered in the audit trail now, so it is not answered. Nothing was shown; try again.",
                 retry_after=1,
             )
-        at = render_instant(self._clock.now_ms())
-        if result.version is not None:
-            self._take(_Waiting(request.principal, seen(request, result, at, _nothing, self.sealing.seal)))
-        else:
-            size = len(result.body or b"")
-            self._take(_Waiting(request.principal, Access(at=at), (request, result), size))
+        body = result.body
+        if body is None:
+            body = result.version.body if result.version is not None else None
+        size = len(body) if body is not None else 0
+        self._take(_Waiting(request.principal, None, (request, result, self._clock.now_ms()), size))
 
     async def settled(self) -> None:
         """Wait until what was taken is durable. Raises Unavailable when it is not."""
@@ -252,12 +251,13 @@ class Auditor:
 
     def _write(self, uow: UnitOfWork, batch: list[_Waiting]) -> TrailSeal | None:
         by_caller: dict[Principal, list[Access]] = {}
-        for one in batch:
-            access = one.access
-            if one.page is not None:
-                request, result = one.page
-                access = seen(request, result, access.at, uow.version, self.sealing.seal)
-            by_caller.setdefault(one.who, []).append(access)
+        instant = lru_cache(maxsize=1)(render_instant)
+        for who, access, answer, _ in batch:
+            if answer is not None:
+                request, result, at = answer
+                access = seen(request, result, instant(at), uow.version, self.sealing.seal)  # noqa: PLW2901  # made now
+            if access is not None:
+                by_caller.setdefault(who, []).append(access)
         for principal, accesses in by_caller.items():
             append(uow, principal, accesses)
         return seal_trail(uow, self.sealing.signer) if self.sealing.signer is not None else None

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from fhir_server.interactions.audit import Access, Entity, Seal, describe, persons_in, set_query
+from fhir_server.interactions.audit import Access, Entity, Seal, describe, persons_in, set_query, unversioned
 from fhir_server.interactions.request import Request, Result
 from fhir_server.interactions.status import status_of
 from fhir_server.store.port import Version
@@ -65,16 +65,22 @@ def _page_seen(request: Request, result: Result, access: Access, fetch: Fetch, s
         form = tuple(parse_qsl((request.body or b"").decode(errors="replace"), keep_blank_values=True))
         set_query(access, (*request.query, *form), seal)
     bodies = [result.body or b""]
-    access.entity = [Entity("R", what) for what in shown(bodies[0])]
+    access.entity = [Entity("R", what) for what in _references(result)]
     if any(name in _SUBSETS for name, _ in request.query):
         bodies += [_whole(entity.what, fetch) for entity in access.entity]
     persons = {person: None for body in bodies for person in persons_in(body, request.base)}
     for entity in access.entity:
-        kind, identity, *_ = entity.what.split("/")
-        if kind == "Patient":
-            persons[f"Patient/{identity}"] = None
+        if entity.what.startswith("Patient/"):
+            persons[unversioned(entity.what)] = None
     access.persons = list(persons)
     return access
+
+
+def _references(result: Result) -> list[str]:
+    """Return the references, with versions, of the resources in an answer that is no single one."""
+    if result.shown:
+        return [f"{one.type}/{one.id}/_history/{one.version}" for one in result.shown]
+    return shown(result.body or b"")
 
 
 def shown(body: bytes) -> list[str]:

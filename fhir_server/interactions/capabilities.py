@@ -16,6 +16,7 @@ from fhir_server.model.clock import render_instant
 from fhir_server.model.codec import encode
 from fhir_server.model.errors import Malformed, NotSupported
 from fhir_server.model.resource import Resource
+from fhir_server.search import overdue
 from fhir_server.search.fulltext import WITHOUT_TEXT
 
 _NORMATIVE: Final = frozenset(
@@ -25,6 +26,10 @@ _NORMATIVE: Final = frozenset(
     }
 )  # fmt: skip
 """Resource types that are normative in R4."""
+_SERVICES: Final = "http://terminology.hl7.org/CodeSystem/restful-security-service"
+_BACKPORT: Final = "http://hl7.org/fhir/uv/subscriptions-backport"
+_SUBSCRIPTION_SERVER: Final = f"{_BACKPORT}/CapabilityStatement/backport-subscription-server-r4"
+_TOPIC_LIST: Final = f"{_BACKPORT}/StructureDefinition/capabilitystatement-subscriptiontopic-canonical"
 _FULL_TEXT: Final = {
     "_content": "http://hl7.org/fhir/SearchParameter/Resource-content",
     "_text": "http://hl7.org/fhir/SearchParameter/DomainResource-text",
@@ -57,6 +62,7 @@ def statement(engine: Engine, mode: str, base: str) -> Resource:
         "status": "active",
         "date": render_instant(engine.started),
         "kind": "instance",
+        "instantiates": [_SUBSCRIPTION_SERVER],
         "software": {"name": "fhir-server", "version": engine.version},
         "implementation": {"description": "FHIR R4 interoperability server for social referrals", "url": base},
         "fhirVersion": "4.0.1",
@@ -65,6 +71,7 @@ def statement(engine: Engine, mode: str, base: str) -> Resource:
         "rest": [
             {
                 "mode": "server",
+                **_security(engine, base),
                 "resource": [_resource(engine, name) for name in types],
                 "interaction": _codes(engine, "system", {"transaction": ("transaction", "batch")}),
                 "searchParam": _search_params(engine, "Resource"),
@@ -72,6 +79,15 @@ def statement(engine: Engine, mode: str, base: str) -> Resource:
             }
         ],
     }
+
+
+def _security(engine: Engine, base: str) -> dict[str, Any]:
+    """Say how to get in, where callers prove who they are (SMART App Launch 2, conformance: the rest is well known)."""
+    if not engine.access.by_token:
+        return {}
+    coding = {"system": _SERVICES, "code": "SMART-on-FHIR", "display": "SMART-on-FHIR"}
+    found = f"SMART Backend Services: {base}/.well-known/smart-configuration says where tokens are given, and to whom."
+    return {"security": {"service": [{"coding": [coding]}], "description": found}}
 
 
 def _compartments(engine: Engine) -> list[str]:
@@ -99,6 +115,7 @@ def _resource(engine: Engine, name: str) -> dict[str, Any]:
     if name in engine.routes.own:
         return _own(engine, name)
     described: dict[str, Any] = {
+        "extension": _topics(engine) if name == "Subscription" else [],
         "type": name,
         "supportedProfile": _profiles(engine, name),
         "interaction": [
@@ -107,7 +124,7 @@ def _resource(engine: Engine, name: str) -> dict[str, Any]:
         ],
         "versioning": "versioned-update" if name == "Task" else "versioned",
         "readHistory": True,
-        "updateCreate": True,
+        "updateCreate": not engine.access.enforced,
         "conditionalCreate": True,
         "conditionalRead": "full-support",
         "conditionalUpdate": True,
@@ -121,6 +138,10 @@ def _resource(engine: Engine, name: str) -> dict[str, Any]:
         "operation": _operations(engine, ("type", "instance"), name),
     }
     return {member: value for member, value in described.items() if value != []}
+
+
+def _topics(engine: Engine) -> list[dict[str, str]]:
+    return [{"url": _TOPIC_LIST, "valueCanonical": url} for url in engine.subscriptions.topics.urls]
 
 
 def _revincludes(engine: Engine, name: str) -> list[str]:
@@ -167,4 +188,6 @@ def _search_params(engine: Engine, name: str) -> list[dict[str, str]]:
         found += [{"name": code, "definition": url, "type": "string"} for code, url in _FULL_TEXT.items()]
     if name != "Resource":
         found += [{"name": code, "type": "special"} for code in ("_filter", "_list")]
+    if name == overdue.TYPE:
+        found.append({"name": overdue.CODE, "definition": overdue.URL, "type": "special"})
     return sorted(found, key=lambda claim: claim["name"])

@@ -1,24 +1,39 @@
 """The directory as `$suggest` needs it: the facts of every active service in memory, kept up to date from the change feed.
 
-Built at first use, from the store alone, so that any number of processes have the same. A service that changes is taken
-in again at the next call; a Location that changes (its position, what it is part of) touches the services that name it.
+Built after the start where services are many, else at first use; from the store alone, so that any number of processes
+have the same. A service that changes is taken in again at the next call; a Location that changes (its position, what it
+is part of) touches the services that name it.
 """
 
+import gc
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from itertools import product
 from threading import Lock
 from typing import Any, Final
 
 from fhir_server.interactions.offer_facts import Place, location_id, read_offer
-from fhir_server.model.codec import decode_stored
+from fhir_server.model.errors import FhirError
 from fhir_server.model.resource import Resource
+from fhir_server.search.includes import part_reader
 from fhir_server.search.query import EVERYTHING, Query, SortKey
-from fhir_server.store.port import Snapshot, Version
+from fhir_server.store.port import Snapshot, Store, Version
 from fhir_server.workflow.codes import CONTACT_POINT
 from fhir_server.workflow.suggestion_facts import Offer
 
 _TYPES: Final = ("HealthcareService", "Location")
+_OF_LOCATION: Final = ("name", "address", "partOf", "position", "identifier", "physicalType")
+_OF_SERVICE: Final = (
+    "active", "location", "type", "category", "coverageArea", "communication", "extension", "notAvailable"
+)  # fmt: skip
+"""The members that count; the others are skipped."""
 _PAGE: Final = 1000
+_MANY: Final = 1000
+"""Services that take more than a tenth of a second to read."""
+_LITTLE: Final = 50
+"""Changes that are taken in within a few milliseconds."""
+_SERVICES: Final = Query("HealthcareService", EVERYTHING)
 _LEVELS: Final = 6
 """How many steps of Location.partOf a place may lie below the area that covers it."""
 
@@ -30,7 +45,7 @@ class Directory:
         self._lock = Lock()
         self._sequence = -1
         self._offers: dict[str, Offer] = {}
-        self._keys: dict[str, tuple[tuple[str, str], ...]] = {}
+        self._same: dict[frozenset[str], frozenset[str]] = {}
         self._places: dict[str, Place] = {}
         self._by_key: dict[tuple[str, str], set[str]] = defaultdict(set)
         self._areas: dict[tuple[str, str], set[str]] = defaultdict(set)
@@ -42,6 +57,10 @@ class Directory:
         """Whether it was built, so that `fresh` is quick."""
         return self._sequence >= 0
 
+    def is_near(self, snapshot: Snapshot) -> bool:
+        """Whether `fresh` takes no longer than a search does: it was built, and little has changed since."""
+        return self.warm and not self._lock.locked() and snapshot.last_sequence() - self._sequence < _LITTLE
+
     def fresh(self, snapshot: Snapshot) -> None:
         """Take in what changed since the last call."""
         newest = snapshot.last_sequence()
@@ -49,12 +68,20 @@ class Directory:
             return
         with self._lock:
             if self._sequence < 0:
-                for resource_type in ("Location", "HealthcareService"):
-                    for version in _all(snapshot, resource_type):
-                        self._take(snapshot, version)
+                self._build(snapshot)
             else:
                 self._follow(snapshot)
             self._sequence = max(self._sequence, newest)
+
+    def warm_up(self, store: Store) -> None:
+        """Build it beside the requests, where there are so many services that the first to ask would wait."""
+
+        def work() -> None:
+            with suppress(FhirError):  # then the first call builds it, or says why not
+                if store.read(lambda snapshot: snapshot.count(_SERVICES, _MANY)) >= _MANY:
+                    store.read(self.fresh)
+
+        store.run_async(work)
 
     def offer(self, service_id: str) -> Offer | None:
         """Return one active service."""
@@ -72,7 +99,11 @@ class Directory:
     def answering(self, codes: Iterable[str]) -> Iterator[str]:
         """Yield the ids of all services that name one of the codes, wherever they work, in order."""
         wanted = frozenset(codes)
-        yield from sorted(name for name, keys in self._keys.items() if any(code in wanted for code, _ in keys))
+        yield from sorted(
+            name
+            for name, offer in self._offers.items()
+            if not (wanted.isdisjoint(offer.needs) and wanted.isdisjoint(offer.types))
+        )
 
     def areas_by(self, *, nis: str = "", postal: str = "", city: str = "") -> frozenset[str]:
         """Return the ids of the areas that a code or name stands for, with all that they are part of."""
@@ -92,6 +123,19 @@ class Directory:
     def smallest(self, areas: Iterable[str]) -> str:
         """Return the area that lies within the others, "" of none."""
         return min(areas, key=lambda name: (-len(list(self._upwards(name))), name), default="")
+
+    def _build(self, snapshot: Snapshot) -> None:
+        """Take in the whole directory. It is not looked through for cycles of garbage: it stays."""
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            for resource_type in ("Location", "HealthcareService"):
+                for version in _all(snapshot, resource_type):
+                    self._take(snapshot, version)
+        finally:
+            if collecting:
+                gc.enable()
+        gc.freeze()
 
     def _follow(self, snapshot: Snapshot) -> None:
         after = self._sequence
@@ -114,7 +158,7 @@ class Directory:
         self._drop(version.id)
         if version.body is None:
             return
-        service = decode_stored(version.body)
+        service = part_reader(_OF_SERVICE)(version.body)
         if service.get("active") is not False:
             self._add(version.id, service)
 
@@ -123,17 +167,23 @@ class Directory:
         for key in before.area_keys() if before is not None else ():
             self._areas[key].discard(version.id)
         if version.body is not None:
-            place = self._places[version.id] = Place(decode_stored(version.body))
+            place = self._places[version.id] = Place(part_reader(_OF_LOCATION)(version.body))
             for key in place.area_keys():
                 self._areas[key].add(version.id)
 
     def _add(self, service_id: str, service: Resource) -> None:
         sites = [location_id(one) for one in service.get("location", ())]
         offer = read_offer(service_id, service, [self._places[one] for one in sites if one in self._places])
+        same = self._same.setdefault  # many offers say the same of themselves
+        offer = offer._replace(
+            needs=same(offer.needs, offer.needs),
+            types=same(offer.types, offer.types),
+            areas=same(offer.areas, offer.areas),
+            languages=same(offer.languages, offer.languages),
+            channels=same(offer.channels, offer.channels),
+        )
         self._offers[service_id] = offer
-        keys = tuple((code, area) for code in offer.needs | offer.types for area in (offer.areas or ("",)))
-        self._keys[service_id] = keys
-        for key in keys:
+        for key in _keys(offer):
             self._by_key[key].add(service_id)
         for site in sites:
             self._users[site].add(service_id)
@@ -141,9 +191,9 @@ class Directory:
             self.contact_points.add(service_id)
 
     def _drop(self, service_id: str) -> None:
-        self._offers.pop(service_id, None)
+        offer = self._offers.pop(service_id, None)
         self.contact_points.discard(service_id)
-        for key in self._keys.pop(service_id, ()):
+        for key in _keys(offer) if offer is not None else ():
             self._by_key[key].discard(service_id)
 
     def _upwards(self, name: str) -> Iterator[str]:
@@ -156,6 +206,11 @@ class Directory:
 
 
 _NONE: frozenset[str] = frozenset()
+
+
+def _keys(offer: Offer) -> Iterator[tuple[str, str]]:
+    """Yield (code, area) by which an offer is found; the area is "" for one that works everywhere."""
+    return product(offer.needs | offer.types, offer.areas or ("",))
 
 
 def _all(snapshot: Snapshot, resource_type: str) -> Iterator[Version]:

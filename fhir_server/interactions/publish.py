@@ -7,6 +7,7 @@ somebody stored under the id of an artefact is replaced: the canonical URLs are 
 from collections.abc import Iterable
 
 from fhir_server.access.principal import PLATFORM
+from fhir_server.artifacts.topics import as_basic
 from fhir_server.interactions.context import Engine
 from fhir_server.interactions.unit import Unit, require_valid
 from fhir_server.model.resource import Resource
@@ -16,6 +17,7 @@ from fhir_server.store.port import UnitOfWork
 def publish_artifacts(engine: Engine) -> int:
     """Store every artefact of the catalogue in one unit; return how many were new or changed. Raises Invalid."""
     artifacts = [resource for kind in engine.catalog.types() for resource in engine.catalog.of_type(kind)]
+    artifacts += [as_basic(topic) for topic in engine.subscriptions.topics.artifacts]
     for resource in artifacts:
         require_valid(engine, resource)
     return engine.store.write(lambda uow: _publish(engine, uow, artifacts))

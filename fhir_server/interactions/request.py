@@ -1,5 +1,6 @@
 """A FHIR request and its outcome as plain values: the same for an HTTP request and for an entry of a Bundle."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Literal, NamedTuple
 
@@ -76,6 +77,8 @@ class Result(NamedTuple):
     """When such an answer last changed, milliseconds since the epoch; 0 when that is not known."""
     idle: int = -1
     """Nothing has happened up to this sequence number: who has patience may wait for more (`operation.Patience`)."""
+    shown: Sequence[Version] = ()
+    """The resources in a Bundle, where they are at hand: the audit trail need not look them up in its bytes."""
 
 
 class Place(NamedTuple):

@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import parse_qsl, quote_plus
 
+from fhir_server.interactions.conditional_search import seal_of, unchanged
 from fhir_server.interactions.context import Engine
 from fhir_server.interactions.include_pages import Remainder, decoded, encoded, is_remainder, matches_of
 from fhir_server.interactions.operation import Operation, Reading
@@ -17,6 +18,7 @@ from fhir_server.model.codec import encode
 from fhir_server.model.errors import Malformed
 from fhir_server.model.issue import Issue, operation_outcome
 from fhir_server.search.bundle import Link, Mode, SearchEntry, searchset
+from fhir_server.search.overdue import CODE as OVERDUE
 from fhir_server.search.page import Position, fingerprint_of
 from fhir_server.search.parameters import Registry
 from fhir_server.search.parse import parse_search
@@ -103,7 +105,7 @@ def _prepared(
     mark = fingerprint_of(request.base, path, asked.used)
     if is_remainder(asked.cursor):
         identity = (mark, asked.used, path)
-        return lambda snapshot: Result(Kind.OK, render_remainder(engine, request, snapshot, asked, identity)), False
+        return lambda snapshot: render_remainder(engine, request, snapshot, asked, identity), False
     after = engine.cursors.decode(asked.cursor, mark) if asked.cursor else ()
     query = Query(target.type, both(target.within, asked.where), asked.sort, size + 1, tuple(after))
 
@@ -114,7 +116,7 @@ def _prepared(
         rows = [] if counting else snapshot.search(query)
         total = snapshot.count(query) if counting or asked.total in ("accurate", "estimate") else None
         page = Page(rows[:size], len(rows) > size, total, first=not after)
-        return Result(Kind.OK, render_page(engine, request, snapshot, asked, page, (mark, asked.used, path)))
+        return render_page(engine, request, snapshot, asked, page, (mark, asked.used, path))
 
     return work, not (asked.includes or asked.revincludes or asked.total in ("accurate", "estimate"))
 
@@ -122,8 +124,11 @@ def _prepared(
 def _parsed(
     registry: Registry, resource_type: str, parameters: Parameters, strict: bool, base: str, limits: SearchLimits
 ) -> SearchRequest:
-    """Parse a search, or remember it: an idle poller asks the same text again and again. `ap` depends on the present."""
-    if any(value.startswith("ap") for _, value in parameters):
+    """Parse a search, or remember it: an idle poller asks the same text again and again.
+
+    What depends on the present is not remembered.
+    """
+    if any(value.startswith("ap") or OVERDUE in name for name, value in parameters):
         return _parse(registry, resource_type, parameters, strict=strict, base=base, limits=limits)
     return _remembered(registry, resource_type, parameters, strict=strict, base=base, limits=limits)
 
@@ -149,7 +154,7 @@ def render_page(
     asked: SearchRequest,
     page: Page,
     identity: tuple[bytes, Parameters, str],
-) -> bytes:
+) -> Result:
     """Render a page with its includes and links; `identity` is the cursor mark, what ran, and the path below the base.
 
     A first page that holds everything states the total without counting.
@@ -167,7 +172,7 @@ def render_page(
 
 def render_remainder(
     engine: Engine, request: Request, snapshot: Snapshot, asked: SearchRequest, identity: tuple[bytes, Parameters, str]
-) -> bytes:
+) -> Result:
     """Render a page of the includes that did not fit on the page of their matches; what `_cursor` says decides."""
     mark, used, path = identity
     place, sequences, following = decoded(engine, mark, asked.cursor or "")
@@ -193,8 +198,11 @@ def _rendered(
     others: tuple[Included, str],
     place: tuple[Parameters, str],
     total: int | None,
-) -> bytes:
+) -> Result:
     (found, cursor), (used, path) = others, place
+    seal = seal_of(request, (used, path, cursor), rows, found.versions, total)
+    if unchanged(request, seal):
+        return Result(Kind.NOT_MODIFIED, tag=seal.tag, modified=seal.modified)
     links = [Link("self", _url(request, path, used))]
     if cursor:
         following = tuple(pair for pair in used if pair[0] != "_cursor")
@@ -205,7 +213,8 @@ def _rendered(
         issues.append(incomplete(engine.limits.max_includes))
     if issues:
         entries.append(SearchEntry("", encode(operation_outcome(issues)), "outcome"))
-    return searchset(entries, links, total=total)
+    shown = [*(row.version for row in rows), *found.versions]
+    return Result(Kind.OK, searchset(entries, links, total=total), tag=seal.tag, modified=seal.modified, shown=shown)
 
 
 def _ignored(asked: SearchRequest) -> list[Issue]:

@@ -5,20 +5,31 @@ appears once, so cycles end. What does not fit under the limit follows on pages 
 tells where one ended, in an order that does not change while others write.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from itertools import product
+from typing import NamedTuple, TypeAlias
 
 from fhir_server.interactions.context import Engine
-from fhir_server.model.codec import decode_stored
 from fhir_server.model.issue import Issue
-from fhir_server.search.includes import canonical_queries, id_queries, include_targets, is_local, reverse_queries
+from fhir_server.search.includes import (
+    canonical_queries,
+    id_queries,
+    include_targets,
+    is_local,
+    part_reader,
+    reverse_queries,
+)
 from fhir_server.search.query import Query
 from fhir_server.search.request import WILDCARD, Include, SearchRequest
 from fhir_server.store.port import Snapshot, Version
 
 _BATCH = 1000
 """Rows that one search of includes gives at a time."""
+
+
+Brought: TypeAlias = tuple[str, list[Version]]
+"""What found them, and resources in the order of their ids."""
 
 
 class Place(NamedTuple):
@@ -50,20 +61,32 @@ def included(
     wave, number, last = list(matches), 0, after
     while wave:
         brought: list[Version] = []
-        for source, version in _wave(engine, snapshot, asked, wave, first=number == 0):
-            key = _key(version)
-            if key in seen:
+        for source, versions in _wave(engine, snapshot, asked, wave, first=number == 0):
+            fresh = _unseen(versions, seen)
+            brought += fresh
+            if after is not START:
+                fresh = [version for version in fresh if Place(number, source, _key(version)) > after]
+            if not fresh:
                 continue
-            place = Place(number, source, key)
-            if place > after:
-                if len(found) >= engine.limits.max_includes:
-                    return Included(found, last)
-                found.append(version)
-                last = place
-            seen.add(key)
-            brought.append(version)
+            room = engine.limits.max_includes - len(found)
+            found += fresh[:room]
+            if room > 0:
+                last = Place(number, source, _key(found[-1]))
+            if len(fresh) > room:
+                return Included(found, last)
         wave, number = brought, number + 1
     return Included(found)
+
+
+def _unseen(versions: Iterable[Version], seen: set[str]) -> list[Version]:
+    """Return the versions of resources that are not in `seen`, each once, and add these to it."""
+    found = []
+    for version in versions:
+        key = f"{version.type}/{version.id}"
+        if key not in seen:
+            seen.add(key)
+            found.append(version)
+    return found
 
 
 def incomplete(limit: int) -> Issue:
@@ -81,7 +104,7 @@ def _key(version: Version) -> str:
 
 def _wave(
     engine: Engine, snapshot: Snapshot, asked: SearchRequest, wave: Sequence[Version], *, first: bool
-) -> Iterator[tuple[str, Version]]:
+) -> Iterator[Brought]:
     """Yield what a wave brings, with what found it: sources in order, and within each the resources by key."""
     forward = [include for include in asked.includes if first or include.iterate]
     if forward:
@@ -97,37 +120,39 @@ def _wave(
 
 def _referred(
     engine: Engine, snapshot: Snapshot, includes: Sequence[Include], wave: Sequence[Version]
-) -> Iterator[tuple[str, Version]]:
+) -> Iterator[Brought]:
     """Yield what the wave refers to: resources of this server by id, definitions by their canonical URL."""
+    extractor = engine.extractor
     local: set[str] = set()
     canonicals: dict[Include, dict[str, None]] = {}
-    for version in wave:
-        wanted = [include for include in includes if include.source in (version.type, WILDCARD)]
-        if not wanted or version.body is None:
+    kinds = dict.fromkeys([version.type for version in wave])
+    for include, kind in product(includes, kinds):
+        if include.source not in (kind, WILDCARD):
             continue
-        resource = decode_stored(version.body)
-        for include in wanted:
-            entries = engine.extractor.references(resource, include.param)
-            for target in include_targets(include, version.type, entries):
+        read, references = part_reader(extractor.members(kind, include.param)), extractor.references
+        for version in wave:
+            if version.type != kind or version.body is None:
+                continue
+            resource = read(version.body)
+            resource["resourceType"] = kind
+            for target in include_targets(include, kind, references(resource, include.param)):
                 if is_local(target):
                     local.add(target)
                 else:
                     canonicals.setdefault(include, {})[target] = None
     for query in id_queries(engine.registry, local, _BATCH):
-        for row in snapshot.search(query):
-            yield "a", row.version
+        yield "a", [row.version for row in snapshot.search(query)]
     for number, include in enumerate(includes):
         if include in canonicals:
             queries = canonical_queries(engine.registry, include, tuple(canonicals[include]), _BATCH)
             yield from _found(snapshot, f"b{number:03}", queries)
 
 
-def _found(snapshot: Snapshot, source: str, queries: Sequence[Query]) -> Iterator[tuple[str, Version]]:
+def _found(snapshot: Snapshot, source: str, queries: Sequence[Query]) -> Iterator[Brought]:
     for query in sorted(queries, key=lambda one: one.type):
         step = query
         while rows := snapshot.search(step):
-            for row in rows:
-                yield f"{source}{query.type}", row.version
+            yield f"{source}{query.type}", [row.version for row in rows]
             if len(rows) < query.limit:
                 break
             step = replace(step, after=rows[-1].position)

@@ -12,7 +12,7 @@ from fhir_server.artifacts import r4
 from fhir_server.interactions.context import Engine
 from fhir_server.interactions.include_pages import is_remainder
 from fhir_server.interactions.operation import Operation, Reading
-from fhir_server.interactions.request import Kind, Parameters, Place, Request, Result
+from fhir_server.interactions.request import Parameters, Place, Request, Result
 from fhir_server.interactions.search import Page, both, form_of, render_page, render_remainder
 from fhir_server.interactions.stored_terminology import expander, needs_terminology
 from fhir_server.model.errors import Malformed
@@ -78,7 +78,7 @@ def _prepared(
     mark = fingerprint_of(request.base, scope.path, used)
     if is_remainder(asked.cursor):
         identity = (mark, used, scope.path)
-        return lambda snapshot: Result(Kind.OK, render_remainder(engine, request, snapshot, asked, identity))
+        return lambda snapshot: render_remainder(engine, request, snapshot, asked, identity)
     after = engine.cursors.decode(asked.cursor, mark) if asked.cursor else ()
     size = asked.count if asked.count is not None else engine.limits.default_count
     queries = [
@@ -93,7 +93,7 @@ def _prepared(
         if counting or asked.total in ("accurate", "estimate"):
             total = sum(snapshot.count(query) for query in queries)
         page = Page(rows[:size], len(rows) > size, total, first=not after)
-        return Result(Kind.OK, render_page(engine, request, snapshot, asked, page, (mark, used, scope.path)))
+        return render_page(engine, request, snapshot, asked, page, (mark, used, scope.path))
 
     return work
 

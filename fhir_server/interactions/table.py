@@ -20,10 +20,18 @@ from fhir_server.interactions.operations.break_the_glass import BREAK_THE_GLASS
 from fhir_server.interactions.operations.changes import CHANGES
 from fhir_server.interactions.operations.consent_explain import CONSENT_EXPLAIN
 from fhir_server.interactions.operations.everything import EVERYTHING
+from fhir_server.interactions.operations.extract import EXTRACT
+from fhir_server.interactions.operations.hand_over import HAND_OVER
+from fhir_server.interactions.operations.meeting_list import MEETING_LIST
+from fhir_server.interactions.operations.populate import POPULATE
 from fhir_server.interactions.operations.refer import REFER
+from fhir_server.interactions.operations.region_figures import REGION_FIGURES
+from fhir_server.interactions.operations.subscription_events import SUBSCRIPTION_EVENTS
+from fhir_server.interactions.operations.subscription_status import SUBSCRIPTION_STATUS
 from fhir_server.interactions.operations.suggest import SUGGEST
 from fhir_server.interactions.operations.terminology import TERMINOLOGY
 from fhir_server.interactions.operations.validation import VALIDATION
+from fhir_server.interactions.operations.ws_binding_token import WS_BINDING_TOKEN
 from fhir_server.interactions.routing import Interaction
 
 _TRAIL: Final = ("AuditEvent",)
@@ -58,10 +66,18 @@ INTERACTIONS: Final[tuple[Interaction, ...]] = (
     Interaction("GET", "type/id/*", "search-compartment", "compartment", compartment.search_all),
     Interaction("POST", "type/id/_search", "search-compartment", "compartment", compartment.search_all_by_post),
     *CHANGES,
+    *WS_BINDING_TOKEN,
     *EVERYTHING,
     *CONSENT_EXPLAIN,
     *BREAK_THE_GLASS,
     *TERMINOLOGY,
     *SUGGEST,
+    *SUBSCRIPTION_STATUS,
+    *SUBSCRIPTION_EVENTS,
+    *EXTRACT,
+    *POPULATE,
+    *REGION_FIGURES,
     *REFER,
+    *HAND_OVER,
+    *MEETING_LIST,
 )

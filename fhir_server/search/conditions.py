@@ -7,6 +7,7 @@ from fhir_server.search import chains, filters, operands, targets, tokens, uris
 from fhir_server.search.beside import MEDIA_TYPES
 from fhir_server.search.escaping import split, stray_escape, unescape
 from fhir_server.search.fulltext import CONTENT, TEXT
+from fhir_server.search.overdue import CODE, TYPE, overdue
 from fhir_server.search.parameters import ANY, SearchParameter
 from fhir_server.search.query import (
     EVERYTHING,
@@ -66,6 +67,8 @@ def condition(scope: Scope, resource_type: str, name: str, value: str, full_name
     code, _, modifier = first.partition(":")
     if code in (TEXT, CONTENT) and not dot:
         return _full_text(scope, code, modifier, value, full_name)
+    if code == CODE and resource_type == TYPE and not dot:
+        return overdue(value, modifier, full_name, scope.now_us)
     if code == "_query":
         raise not_supported(full_name, "this server has no named queries. Use search parameters or _filter.")
     parameter = chains.parameter_of(scope, resource_type, code, full_name)

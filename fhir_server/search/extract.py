@@ -65,12 +65,7 @@ class Extractor:
 
     def references(self, resource: Resource, param: str) -> list[Entry]:
         """Return only the entries of one reference parameter, "*" for all of them: what includes follow."""
-        kind = resource["resourceType"]
-        plan = self._links.get((kind, param))
-        if plan is None:
-            known = self._registry.of(kind)
-            wanted = {code: known[code] for code in known if param in (code, "*") and known[code].type == "reference"}
-            plan = self._links[kind, param] = _plan(wanted, self._own_base).members
+        plan = self._links_of(resource["resourceType"], param)
         out: list[Entry] = []
         for name, emit in plan.each.items():
             if name in resource:
@@ -79,6 +74,19 @@ class Extractor:
             if name in resource:
                 emit(resource[name], out)
         return out
+
+    def members(self, resource_type: str, param: str) -> tuple[str, ...]:
+        """Return the members of a resource that `references` looks at."""
+        plan = self._links_of(resource_type, param)
+        return tuple(dict.fromkeys((*plan.each, *plan.whole)))
+
+    def _links_of(self, kind: str, param: str) -> Branches:
+        plan = self._links.get((kind, param))
+        if plan is None:
+            known = self._registry.of(kind)
+            wanted = {code: known[code] for code in known if param in (code, "*") and known[code].type == "reference"}
+            plan = self._links[kind, param] = _plan(wanted, self._own_base).members
+        return plan
 
     def _own(self, resource: Resource) -> list[Entry]:
         """Return the entries of a contained resource; it contains none itself."""

@@ -1,6 +1,10 @@
 """What `_include` and `_revinclude` add to a page (R4 search.html#include)."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import msgspec
 
 from fhir_server.search.parameters import Registry
 from fhir_server.search.query import IdIs, Or, Query, RefersTo, SortKey, TextMode, UriIs
@@ -16,17 +20,36 @@ def include_targets(include: Include, resource_type: str, entries: Sequence[Entr
     References to other servers are left out: this server cannot give what they name. A canonical is returned as its
     URL, to be found by `url`; `canonical_queries` says where.
     """
+    param, kept = include.param, include.target
     if include.source not in (resource_type, WILDCARD):
         return []
-    found = dict.fromkeys(
-        entry.target
-        for entry in entries
-        if isinstance(entry, ReferenceEntry)
-        and entry.target
-        and include.param in (entry.param, WILDCARD)
-        and (not include.target or include.target == entry.target_type or not entry.target_type)
-    )
+    found: dict[str, None] = {}
+    for entry in entries:
+        if type(entry) is not ReferenceEntry:
+            continue
+        code, target, _, _, _, kind = entry
+        if target and param in (code, WILDCARD) and (not kept or not kind or kept == kind):
+            found[target] = None
     return [target for target in found if is_local(target) or not _is_rest_url(target, entries)]
+
+
+@lru_cache(maxsize=256)
+def part_reader(names: tuple[str, ...]) -> Callable[[bytes], dict[str, Any]]:
+    """Return what reads only these members of a stored resource: to skip the others takes a third of the time."""
+    places = [f"m{number}" for number in range(len(names))]
+    shape = msgspec.defstruct(
+        "Part", [(place, Any, msgspec.UNSET) for place in places], rename=dict(zip(places, names, strict=True))
+    )
+    decode = msgspec.json.Decoder(shape).decode
+
+    pairs = tuple(zip(names, places, strict=True))
+    unset = msgspec.UNSET
+
+    def read(body: bytes) -> dict[str, Any]:
+        part = decode(body)
+        return {name: value for name, place in pairs if (value := getattr(part, place)) is not unset}
+
+    return read
 
 
 def is_local(target: str) -> bool:

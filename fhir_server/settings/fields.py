@@ -4,16 +4,14 @@ The metadata of a field is the only place where its rule and its explanation sta
 values and docs/settings.md are both made from it.
 """
 
-import os
 import re
-import secrets
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from fhir_server.artifacts.source import default_root
 from fhir_server.settings.declaring import setting as _setting
+from fhir_server.settings.secret_files import create_secret
 from fhir_server.settings.telling import TellingSettings
 
 _SQLITE = "sqlite:///"
@@ -65,6 +63,13 @@ class Settings(TellingSettings):
     )
     session_hours: int = _setting(
         10, "Hours after which a session of the pages ends in any case.", minimum=1, maximum=168
+    )
+    pages: bool = _setting(
+        default=True,
+        explanation="Serve the web pages (docs/pages.md); off leaves the FHIR interface and the endpoints of getting in.",
+    )
+    time_zone: str = _setting(
+        "Europe/Brussels", "Where the people are who read the pages, as a name of the IANA time zones.", minLength=1
     )
     private_addresses: bool = _setting(
         default=False,
@@ -253,7 +258,7 @@ class Settings(TellingSettings):
             return
         try:
             self.master_key_path.parent.mkdir(parents=True, exist_ok=True)
-            _create_secret(self.master_key_path)
+            create_secret(self.master_key_path)
         except OSError as error:
             raise SettingsError("master_key_file", f"{self.master_key_path} cannot be made: {error}.") from error
 
@@ -274,22 +279,10 @@ class Settings(TellingSettings):
         path = Path(self.cursor_key_file or f"{self.store_path}.key")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _create_secret(path)
+            create_secret(path)
             key = bytes.fromhex(path.read_text(encoding="ascii").strip())
         except (OSError, ValueError) as error:
             raise SettingsError("cursor_key_file", f"{path} cannot be used: {error}.") from error
         if len(key) != 32:  # noqa: PLR2004  # the size that HMAC-SHA-256 wants
             raise SettingsError("cursor_key_file", f"{path} holds {len(key)} bytes; 64 hexadecimal digits are wanted.")
         return key
-
-
-def _create_secret(path: Path) -> None:
-    """Make a file with 32 random bytes, readable by its owner only; leave an existing one alone."""
-    if path.exists():
-        return
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as handle:
-        handle.write(secrets.token_hex(32) + "\n")
-    with suppress(FileExistsError):  # another process was first: its key counts
-        path.hardlink_to(draft)
-    draft.unlink()

@@ -179,7 +179,9 @@ def _from_text(declared: Declared, text: str) -> Any:
 
 
 def _from_json(declared: Declared, parameter: Resource, place: str) -> Any:
-    """Return the value of a parameter of a body that is valid R4."""
+    """Return the value of a parameter of a body that is valid R4; of one that is made of parts, these."""
+    if not declared.type and "part" in parameter:
+        return parameter["part"]
     if "resource" in parameter:
         found, value = parameter["resource"]["resourceType"], parameter["resource"]
     else:

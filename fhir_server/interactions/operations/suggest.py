@@ -6,17 +6,18 @@ from typing import Any, Final
 import msgspec
 
 from fhir_server.interactions.context import Engine
-from fhir_server.interactions.operation import Many, Operation
+from fhir_server.interactions.operation import Answer, Many, Operation
 from fhir_server.interactions.operations.parameters import Inputs, read_inputs
 from fhir_server.interactions.operations.suggest_asked import Asked, read_asked
 from fhir_server.interactions.request import Kind, Place, Request, Result
 from fhir_server.interactions.routing import Interaction
 from fhir_server.model.clock import render_instant
-from fhir_server.model.codec import decode_stored
 from fhir_server.model.resource import Resource
 from fhir_server.search.bundle import DISTANCE_URL
+from fhir_server.search.includes import BY_ID, part_reader
+from fhir_server.search.query import IdIs, Query
 from fhir_server.store.port import Snapshot, UnitOfWork
-from fhir_server.workflow.suggestion import Exclusion, Fit, Match, Reason, explained, judge, ranked
+from fhir_server.workflow.suggestion import Exclusion, Fit, Match, Reason, explained, judging, ranked
 
 DEFINITION: Final = "https://w3id.org/social-referral/OperationDefinition/healthcare-service-suggest"
 REASON: Final = "https://w3id.org/social-referral/CodeSystem/suggestion-reason"
@@ -24,28 +25,44 @@ _SD: Final = "https://w3id.org/social-referral/StructureDefinition/"
 UNMET: Final = "unmet"
 """Records `unmet` / `2026-11 area need`: how often nothing fitted. No data of a person."""
 _MOST_EXCLUSIONS: Final = 100
+_PLACES: Final = ("nis", "postal-code", "city", "address")
+"""What narrows the services to those of an area: they are few, and judged at once."""
 _encode = msgspec.json.encode
 
 
 def suggest(engine: Engine, request: Request, place: Place) -> Operation:
-    """Return services in order with their reasons; the contact point of the area when nothing fits."""
+    """Return services in order with their reasons; the contact point of the area when nothing fits.
+
+    Within an area it takes as long as a search, so it is answered here; a thread would take longer to begin.
+    """
     del place
     inputs = read_inputs(engine, request, DEFINITION)
-    return Many(lambda: _answer(engine, request, inputs))
+    if inputs.flag("exclusions") or not inputs.given(*_PLACES):  # looks at every service
+        return Many(lambda: _answer(engine, request, inputs))
+    found = engine.store.read(lambda snapshot: _found(engine, request, inputs, snapshot, at_once=True))
+    if found is None or found[1] is not None:
+        return Many(lambda: _answer(engine, request, inputs))
+    return Answer(Result(Kind.OK, found[0]))
 
 
 def _answer(engine: Engine, request: Request, inputs: Inputs) -> Result:
-    def work(snapshot: Snapshot) -> tuple[bytes, Asked | None]:
-        engine.directory.fresh(snapshot)
-        asked = read_asked(engine, inputs, engine.directory, snapshot)
-        fits, exclusions = _judged(engine, asked)
-        body = _bundle(engine, request, snapshot, asked, fits, exclusions)
-        return body, None if fits else asked
-
-    body, unmet = engine.store.read(work)
+    found = engine.store.read(lambda snapshot: _found(engine, request, inputs, snapshot))
+    body, unmet = found or (b"", None)
     if unmet is not None:
         engine.store.write(lambda uow: _count(uow, unmet))
     return Result(Kind.OK, body)
+
+
+def _found(
+    engine: Engine, request: Request, inputs: Inputs, snapshot: Snapshot, *, at_once: bool = False
+) -> tuple[bytes, Asked | None] | None:
+    """Return the answer, and what was asked when nothing fits; None when `at_once` and the directory must be read first."""
+    if at_once and not engine.directory.is_near(snapshot):
+        return None
+    engine.directory.fresh(snapshot)
+    asked = read_asked(engine, inputs, engine.directory, snapshot)
+    fits, exclusions = _judged(engine, asked)
+    return _bundle(engine, request, snapshot, asked, fits, exclusions), None if fits else asked
 
 
 def _judged(engine: Engine, asked: Asked) -> tuple[list[Fit], list[Exclusion]]:
@@ -56,9 +73,10 @@ def _judged(engine: Engine, asked: Asked) -> tuple[list[Fit], list[Exclusion]]:
     )
     fits: list[Fit] = []
     exclusions: list[Exclusion] = []
+    verdict_on = judging(wish, rules)
     for name in names:
         offer = directory.offer(name)
-        verdict = judge(offer, wish, rules) if offer is not None else None
+        verdict = verdict_on(offer) if offer is not None else None
         if isinstance(verdict, Fit):
             fits.append(verdict)
         elif verdict is not None:
@@ -78,32 +96,35 @@ def _bundle(
     shown = [explained(fit, asked.wish, rules) for fit in ranked(fits, asked.most)] or _fallback(engine, asked)
     reasons = engine.terminology.on(snapshot).code_system(REASON)
     entries: list[bytes] = []
-    organizations: dict[str, None] = {}
+    organizations: set[str] = set()
+    provider_of = part_reader(("providedBy",))
+    services = _bodies(snapshot, "HealthcareService", [match.offer.id for match in shown])
     for match in shown:
-        current = snapshot.current("HealthcareService", match.offer.id)
-        if current is None or current.body is None:  # it went between two looks at the directory
+        body = services.get(match.offer.id)
+        if body is None:  # it went between two looks at the directory
             continue
-        provider = decode_stored(current.body).get("providedBy", {}).get("reference", "")
-        organizations.setdefault(provider)
-        entries.append(
-            _entry(
-                request.base,
-                f"HealthcareService/{match.offer.id}",
-                current.body,
-                _search(match, reasons, request.languages),
-            )
-        )
-    for reference in organizations:
-        kind, _, resource_id = reference.partition("/")
-        current = snapshot.current(kind, resource_id) if kind == "Organization" else None
-        if current is not None and current.body is not None:
-            entries.append(_entry(request.base, reference, current.body, {"mode": "include"}))
+        kind, _, provider = provider_of(body).get("providedBy", {}).get("reference", "").partition("/")
+        if kind == "Organization":
+            organizations.add(provider)
+        search = _search(match, reasons, request.languages)
+        entries.append(_entry(request.base, f"HealthcareService/{match.offer.id}", body, search))
+    for name, body in _bodies(snapshot, "Organization", organizations).items():
+        entries.append(_entry(request.base, f"Organization/{name}", body, {"mode": "include"}))
     outcome = list(_told(engine, asked, len(fits), exclusions, reasons, request.languages))
     if outcome:
         body = _encode({"resourceType": "OperationOutcome", "issue": outcome})
         entries.append(b'{"resource":%b,"search":{"mode":"outcome"}}' % body)
     listed = b',"entry":[%b]' % b",".join(entries) if entries else b""
     return b'{"resourceType":"Bundle","type":"searchset","total":%d%b}' % (len(fits), listed)
+
+
+def _bodies(snapshot: Snapshot, resource_type: str, ids: Iterable[str]) -> dict[str, bytes]:
+    """Return the bodies of current resources by id, in the order of the ids."""
+    wanted = tuple(sorted(ids))
+    if not wanted:
+        return {}
+    rows = snapshot.search(Query(resource_type, IdIs(wanted), BY_ID, len(wanted)))
+    return {row.version.id: row.version.body for row in rows if row.version.body is not None}
 
 
 def _entry(base: str, name: str, body: bytes, search: Resource) -> bytes:

@@ -10,6 +10,7 @@ from fhir_server.interactions.offer_facts import BASE, CHANNEL, NEED, postal_key
 from fhir_server.interactions.offers import Directory
 from fhir_server.interactions.operations.coded import of_coding
 from fhir_server.interactions.operations.parameters import Inputs
+from fhir_server.interactions.operations.questionnaire_for import needs_of
 from fhir_server.model.errors import Malformed, NotFound
 from fhir_server.model.resource import Resource
 from fhir_server.store.port import Snapshot
@@ -36,9 +37,11 @@ class Asked(NamedTuple):
 def read_asked(engine: Engine, inputs: Inputs, directory: Directory, snapshot: Snapshot) -> Asked:
     """Read the parameters. Raises Malformed, naming the parameter, for what is unknown or out of range."""
     terminology = engine.terminology.on(snapshot)
-    needs = tuple(dict.fromkeys(_needs(inputs, terminology)))
+    needs = tuple(dict.fromkeys([*_needs(inputs, terminology), *_answered(engine, inputs, terminology, snapshot)]))
+    if not needs and inputs.given("response"):
+        raise inputs.refuse("the answers give rise to no need, so nothing can be suggested.", "response")
     if not needs:
-        raise inputs.refuse("say at least one need: need, concept or condition.")
+        raise inputs.refuse("say at least one need: need, concept, condition or response.")
     if len(needs) > MOST_NEEDS:
         raise inputs.refuse(f"{len(needs)} needs were sent; {MOST_NEEDS} at once are the most.", "need")
     areas = _areas(inputs, directory)
@@ -82,6 +85,13 @@ def _needs(inputs: Inputs, terminology: Any) -> Iterator[str]:
     ):
         for concept in concepts:
             yield _of_concept(inputs, terminology, concept, name)
+
+
+def _answered(engine: Engine, inputs: Inputs, terminology: Any, snapshot: Snapshot) -> Iterator[str]:
+    """Yield the needs that answers to a questionnaire give rise to; one in words only is `other-need`."""
+    for response in inputs.values("response"):
+        for concept in needs_of(engine, snapshot, response):
+            yield _of_concept(inputs, terminology, concept, "response")
 
 
 def _of_concept(inputs: Inputs, terminology: Any, concept: Resource, name: str) -> str:

@@ -9,11 +9,12 @@ from typing import Any, Final, NamedTuple
 from fhir_server.artifacts import r4
 from fhir_server.interactions.context import Engine
 from fhir_server.interactions.operation import Answer, Many, Operation, Reading
+from fhir_server.interactions.operations.questionnaire_for import response_issues
 from fhir_server.interactions.request import Kind, Place, Request, Result
 from fhir_server.interactions.unit import Unit
 from fhir_server.model.codec import decode, decode_resource, encode
 from fhir_server.model.errors import FhirError, Gone, Malformed, NotFound, NotSupported, Unavailable
-from fhir_server.model.issue import Issue, operation_outcome
+from fhir_server.model.issue import Issue, has_errors, operation_outcome
 from fhir_server.model.resource import Resource
 from fhir_server.store.port import Snapshot, UnitOfWork
 from fhir_server.validation.wording import outcome_in, say
@@ -52,6 +53,8 @@ def validate(engine: Engine, request: Request, place: Place) -> Operation:
     resource = asked.resource
     if resource is None:
         return Reading(lambda snapshot: _stored(engine, request, place, asked, snapshot), heavy=True)
+    if resource.get("resourceType") == "QuestionnaireResponse":
+        return Reading(lambda snapshot: _told(request, _answered(engine, asked, place, resource, snapshot)), heavy=True)
     if len(request.body or b"") > engine.limits.heavy_body_bytes:
         return Many(lambda: _told(request, _judged(engine, asked, place, resource)))
     return Answer(_told(request, _judged(engine, asked, place, resource)))
@@ -67,6 +70,19 @@ def _judged(engine: Engine, asked: Asked, place: Place, resource: Resource) -> l
         text = say("wrong-resource-type", found=str(kind)[:60], wanted=place.type)
         return [Issue("wrong-resource-type", "structure", text, root), *issues]
     return [*_identity(asked, place, resource, root), *issues]
+
+
+def _answered(engine: Engine, asked: Asked, place: Place, resource: Resource, snapshot: Snapshot) -> list[Issue]:
+    """Judge a resource; a QuestionnaireResponse that is valid R4 also by its questionnaire."""
+    issues = _judged(engine, asked, place, resource)
+    if resource.get("resourceType") != "QuestionnaireResponse" or has_errors(issues):
+        return issues
+    root = "QuestionnaireResponse" if asked.path is None else asked.path
+    more = response_issues(engine, snapshot, resource)
+    return [
+        *issues,
+        *(one._replace(expression=root + one.expression.removeprefix("QuestionnaireResponse")) for one in more),
+    ]
 
 
 def _identity(asked: Asked, place: Place, resource: Resource, root: str) -> list[Issue]:
@@ -85,7 +101,7 @@ def _stored(engine: Engine, request: Request, place: Place, asked: Asked, snapsh
         raise NotFound(f"There is no {place.type}/{place.id} here.")
     if version.body is None:
         raise Gone(f"{place.type}/{place.id} was deleted.")
-    return _told(request, _judged(engine, asked, place, decode(version.body)))
+    return _told(request, _answered(engine, asked, place, decode(version.body), snapshot))
 
 
 def _instance(asked: Asked, place: Place) -> Place:

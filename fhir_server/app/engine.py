@@ -1,37 +1,27 @@
-"""The composition root: the only place that wires settings, stores, rules and adapters together."""
+"""Wiring, first half: settings and artefacts become the engine that every interaction works with."""
 
-import gc
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-import structlog
 
 from fhir_server.access.guarded_access import Access
 from fhir_server.artifacts.catalog import ArtifactsBroken, Catalog
 from fhir_server.artifacts.source import Fault
-from fhir_server.http.application import Gateway, build_application
-from fhir_server.http.endpoint import FhirEndpoint
-from fhir_server.http.identity import Developer, Identity
-from fhir_server.http.security import Origins, fixed_headers
 from fhir_server.interactions.audit_queue import Auditor, Sealing
 from fhir_server.interactions.audit_seals import Signer
 from fhir_server.interactions.context import Engine, Limits
 from fhir_server.interactions.feed_waiting import Waiters
 from fhir_server.interactions.loaded_terminology import LiveTerminology
-from fhir_server.interactions.publish import publish_artifacts
-from fhir_server.interactions.reindexing import index_is_current
 from fhir_server.interactions.routing import Routes
 from fhir_server.interactions.signal import Signal
 from fhir_server.interactions.stored_terminology import ServerTerminology
+from fhir_server.interactions.subscriptions_offer import Subscriptions, load_topics
 from fhir_server.interactions.table import INTERACTIONS
 from fhir_server.model.clock import Clock, SystemClock
 from fhir_server.model.ids import IdSource, RandomIds
 from fhir_server.search.extract import Extractor
 from fhir_server.search.page import CursorCodec
 from fhir_server.search.parameters import Registry
-from fhir_server.settings import Settings, SettingsError
+from fhir_server.settings import Settings
 from fhir_server.store.port import Store
 from fhir_server.store.sealed import MasterKeys, NationalNumbers, SealedStore
 from fhir_server.store.sqlite.store import SqliteStore
@@ -41,11 +31,6 @@ from fhir_server.validation.pipeline import Validator
 from fhir_server.workflow.plans import Action, PlanUnusable, load_plans
 from fhir_server.workflow.rules import Rulebook
 from fhir_server.workflow.suggestion_facts import load_rules
-
-if TYPE_CHECKING:
-    from fhir_server.http.protection import Protection
-
-_log = structlog.get_logger("fhir_server.app")
 
 
 def build_engine(settings: Settings, *, clock: Clock | None = None, ids: IdSource | None = None) -> Engine:
@@ -76,9 +61,10 @@ def build_engine(settings: Settings, *, clock: Clock | None = None, ids: IdSourc
         references=settings.references,
         version=_software_version(),
         started=clock.now_ms(),
-        access=Access(registry, extractor, clock) if enforced else Access.open(),
+        access=Access(registry, extractor, clock, by_token=settings.mode == "protected") if enforced else Access.open(),
         auditor=_auditor(store, settings, clock),
         signal=signal,
+        subscriptions=_subscriptions(settings, registry),
         waiters=Waiters(store, extractor, signal),
     )
 
@@ -154,93 +140,9 @@ def _validator(catalog: Catalog, terminology: TerminologyService) -> Validator:
         ) from error
 
 
-def create_app(settings: Settings, engine: Engine | None = None) -> Gateway:
-    """Build the ASGI application on a store that holds the artefacts; it closes the engine's store when it stops."""
-    wired = engine or build_engine(settings)
-    if not index_is_current(wired):
-        _log.warning(
-            "search parameters have changed since the index was made: fhir-server reindex makes it again, also while "
-            "this server runs"
-        )
-    if settings.publish_artifacts:
-        publish_artifacts(wired)
-    application = build_application(settings.base_path, partial(_start, wired), partial(_stop, wired))
-    fixed = fixed_headers(https=settings.public_base.startswith("https:"), protected=settings.mode == "protected")
-    origins = Origins(settings.cors_origins.split())
-    identity: Identity = Developer()
-    if settings.mode == "protected":
-        protection = _protection(wired, settings)
-        application.include_router(protection.router)
-        identity = protection.identity
-    endpoint = FhirEndpoint(
-        wired,
-        base=settings.public_base,
-        base_path=settings.base_path,
-        max_body_bytes=settings.max_body_bytes,
-        identity=identity,
-        fixed_headers=fixed,
-        origins=origins,
-        body_seconds=settings.body_seconds,
-        cross_check=settings.cross_check,
-        trace=settings.log_level == "debug",
-    )
-    return Gateway(application, endpoint, settings.base_path, fixed, origins)
-
-
-def _protection(engine: Engine, settings: Settings) -> "Protection":
-    """Wire protected mode; what it needs is imported only here. Raises SettingsError when its keys cannot be used."""
-    from fhir_server.access.issuers import IssuersUnusable, TrustedIssuers, read_issuers  # noqa: PLC0415  # idem
-    from fhir_server.access.keys import KeyFolder, KeysUnusable  # noqa: PLC0415  # development mode needs none of these
-    from fhir_server.access.sign_in import SignIn  # noqa: PLC0415  # idem
-    from fhir_server.access.tokens import Place  # noqa: PLC0415  # idem
-    from fhir_server.http.protection import Lives, Rates, protect  # noqa: PLC0415  # idem
-    from fhir_server.outbound.fetch import Outward, fetch_json  # noqa: PLC0415  # idem
-    from fhir_server.outbound.jwks import JwksSource  # noqa: PLC0415  # idem
-    from fhir_server.outbound.providers import OpenIdProviders  # noqa: PLC0415  # idem
-
-    call = partial(fetch_json, Outward(private=settings.private_addresses))
-    source = JwksSource(call, engine.clock)
-    back = f"{settings.issuer}/sign-in/return"
-    try:
-        trusted = read_issuers(Path(settings.issuers_file), settings.public_base) if settings.issuers_file else {}
-        providers = OpenIdProviders(call, source, engine.clock)
-        return protect(
-            engine.store,
-            engine.clock,
-            KeyFolder(Path(settings.key_folder), engine.clock),
-            Place(settings.issuer, settings.public_base),
-            settings.base_path,
-            Rates(settings.rate_per_second, settings.rate_burst, settings.failures_per_minute),
-            source,
-            lives=Lives(settings.token_seconds, settings.session_idle_minutes, settings.session_hours),
-            sign_in=SignIn(engine.store, engine.clock, trusted, providers, settings.public_base, back),
-            issuers=TrustedIssuers(trusted, providers, settings.public_base),
-        )
-    except IssuersUnusable as error:
-        raise SettingsError("issuers_file", str(error)) from error
-    except KeysUnusable as error:
-        raise SettingsError("key_folder", str(error)) from error
-
-
-def _start(engine: Engine) -> None:
-    """Begin to look for changes of other processes too."""
-    engine.signal.start()
-    _settle_memory()
-
-
-async def _stop(engine: Engine) -> None:
-    """Write what still waits for the audit trail, then close the store."""
-    if engine.waiters is not None:
-        engine.waiters.release()
-    engine.signal.stop()
-    await engine.auditor.close()
-    engine.store.close()
-
-
-def _settle_memory() -> None:
-    """Take the definition tables out of the collector's sight: scanning them costs tens of milliseconds at a time."""
-    gc.collect()
-    gc.freeze()
+def _subscriptions(settings: Settings, registry: Registry) -> Subscriptions:
+    topics = load_topics(settings.artifacts, registry)
+    return Subscriptions(topics, settings.private_receivers, settings.event_days, settings.delivery_hours)
 
 
 def _software_version() -> str:

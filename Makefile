@@ -12,10 +12,10 @@ PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test check format style types layers artifacts tests changelog bench soak validate-official fix lock docs clean
+.PHONY: help demo serve test check format style types layers artifacts tests changelog bench soak test-web validate-official fix lock docs clean
 
 help:
-	@echo "make demo            the server with the example region; one referral is played before your eyes (ONCE=1: then stop)"
+	@echo "make demo            the server with the example region; one referral is played before your eyes, from first question to follow-up (ONCE=1: then stop)"
 	@echo "make serve           the server on an empty store, http://127.0.0.1:8080/fhir"
 	@echo "make test            set up everything and run every gate; CI runs this"
 	@echo "make tests           the tests only; PYTEST_ARGS='-k referral -x'"
@@ -23,6 +23,7 @@ help:
 	@echo "make docs            write again the documentation that is made from code"
 	@echo "make bench           measure speed and memory"
 	@echo "make soak            the long forms of the tests: an hour or more"
+	@echo "make test-web        the pages in Chromium: axe, a phone, a keyboard, pictures (needs Chromium, and npm for axe)"
 	@echo "make validate-official  compare our verdicts with the official R4 validator (needs Java 17 and Maven)"
 	@echo "make lock            choose dependency versions anew"
 	@echo "make clean           remove the environment, caches and demo data"
@@ -102,6 +103,14 @@ bench: $(VENV)/.dev
 soak: $(VENV)/.dev
 	@$(BIN)/python -m tests.soak.kill --kills 500
 	@$(BIN)/python -m tests.soak.feed --changes 1000000
+
+test-web: $(VENV)/.dev
+	@command -v chromium chromium-browser google-chrome >/dev/null || { \
+	  echo "test-web needs Chromium; on Debian and Ubuntu: apt-get install chromium" >&2; exit 1; }
+	@command -v npm >/dev/null && npm install --no-save --no-audit --no-fund --silent --prefix var/web axe-core@4 || \
+	  echo "Without npm the rules of axe are left out."
+	@TEST_WEB=1 $(BIN)/pytest -p no:randomly $(PYTEST_ARGS) tests/web
+	@echo "Pictures of every page: var/web/pictures"
 
 validate-official: $(VENV)/.dev
 	@$(BIN)/python -m tools.official.compare

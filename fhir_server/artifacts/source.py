@@ -26,6 +26,7 @@ FOLDERS: Mapping[str, str] = MappingProxyType(
         "profiles/operation-definitions": "OperationDefinition",
         "profiles/questionnaires": "Questionnaire",
         "profiles/plan-definitions": "PlanDefinition",
+        "profiles/measures": "Measure",
         "terminology/code-systems": "CodeSystem",
         "terminology/value-sets": "ValueSet",
         "terminology/concept-maps": "ConceptMap",
@@ -35,6 +36,8 @@ FOLDERS: Mapping[str, str] = MappingProxyType(
 """Folder below the root → the one resource type of the artefacts in it."""
 
 ROOTS = ("profiles", "terminology")
+TOPICS = "subscription-topics"
+"""A folder whose artefacts are no R4 resources: see artifacts.topics."""
 _STATUSES = frozenset({"draft", "active", "retired", "unknown"})
 
 
@@ -93,7 +96,8 @@ def canonical_of(resource: Resource) -> str:
 
 def _files(root: Path) -> Iterator[Path]:
     for folder in ROOTS:
-        yield from sorted(path for path in (root / folder).rglob("*") if path.is_file())
+        found = (path for path in (root / folder).rglob("*") if path.is_file())
+        yield from sorted(path for path in found if path.parent.name != TOPICS)
 
 
 def _read(root: Path, path: Path) -> tuple[Artifact | None, list[Fault]]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from fhir_server import __version__
+from fhir_server.cli.access import access
 from fhir_server.cli.account import account
 from fhir_server.cli.audit import audit
 from fhir_server.cli.check import check
@@ -21,6 +22,7 @@ from fhir_server.cli.reindex import reindex
 from fhir_server.cli.seal import seal
 from fhir_server.cli.serve import serve
 from fhir_server.cli.store import store
+from fhir_server.cli.subscription import subscription
 from fhir_server.cli.terminology import terminology
 
 _EPILOG = """\b
@@ -38,6 +40,7 @@ Start here:
   fhir-server key rotate                  make a key that signs tokens
   fhir-server client add ...              let a system in
   fhir-server account add ...             let a person in
+  fhir-server access stamp                who wrote what was stored before
   fhir-server audit verify                has anyone touched the audit trail
   fhir-server seal status                 are national numbers encrypted
   fhir-server erase Patient/x ...         forget a person
@@ -79,10 +82,12 @@ for _command in (
     client,
     key,
     account,
+    access,
     terminology,
     audit,
     erase,
     retention,
     seal,
+    subscription,
 ):
     main.add_command(_command)

@@ -31,8 +31,9 @@ _PORT = 8080
 def demo(context: click.Context, once: bool, port: int, folder: Path) -> None:
     """See one referral go round over HTTP, step by step.
 
-    Starts a server of its own on a fresh SQLite file (or on the MongoDB database that FHIR_STORE names), loads the example region, and plays a referral for Erdan between
-    a general practice and two organisations. Then the server stays, for you to look around, until Ctrl-C.
+    Starts a server of its own on a fresh SQLite file (or on the MongoDB database that FHIR_STORE names), loads the example
+    region, and plays Erdan's story between a general practice and two organisations: questions, needs, suggested services,
+    referral, feedback, follow-up. Then the server stays, for you to look around, until Ctrl-C.
     Exit status 1 when any step is not answered as it must be.
 
     \b
@@ -108,7 +109,8 @@ def _stay(server: "ServerProcess", place: str) -> None:
             (
                 "",
                 "The server stays until Ctrl-C. Look around:",
-                f"  {server.base}",
+                f"  {server.base.removesuffix('fhir')}   pages for people: the inbox, refer, the region",
+                f"  {server.base}   FHIR",
                 f"  {server.base}/metadata",
                 f"  {server.base}/{place}?_pretty=true",
                 f"  {server.base}/{place}/_history?_pretty=true",

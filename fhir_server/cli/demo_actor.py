@@ -101,3 +101,16 @@ def must(condition: object, expectation: str) -> None:
     """Raise UnexpectedAnswer unless the story is where it should be."""
     if not condition:
         raise UnexpectedAnswer(f"expected that {expectation}")
+
+
+def place(resource: Resource) -> str:
+    """Return type and id, as a reference has them."""
+    return f"{resource['resourceType']}/{resource['id']}"
+
+
+def text(concept: Any) -> str:
+    """Return a CodeableConcept for people. Raises UnexpectedAnswer when it says nothing."""
+    try:
+        return str(concept.get("text") or concept["coding"][0].get("display") or concept["coding"][0]["code"])
+    except (AttributeError, LookupError) as error:
+        raise UnexpectedAnswer(f"{concept!r} has neither text nor code") from error

@@ -31,32 +31,61 @@ class Part(NamedTuple):
 class Script(NamedTuple):
     """All that is sent in the demo."""
 
+    person: Resource
+    answers: Resource
+    """What he answers to a questionnaire, completed."""
     referral: Resource
-    """The transaction of the general practice."""
+    """The Bundle of the general practice for `$refer`: the Consent, and the ServiceRequest with the services it chose."""
     request: Resource
     """The ServiceRequest in it."""
     accept: list[Resource]
     start: list[Resource]
     parts: dict[str, Part]
     """By the reference of the organisation."""
+    needs: dict[str, str]
+    """The code of each need that a message is about, by the reference there."""
+
+    def about(self, needs: dict[str, str]) -> "Script":
+        """Return the same script with messages about the needs that are there: their references by code."""
+        parts = {
+            owner: part._replace(feedback={**part.feedback, "about": self._found(part.feedback, needs)})
+            for owner, part in self.parts.items()
+        }
+        return self._replace(parts=parts)
+
+    def _found(self, message: Resource, needs: dict[str, str]) -> list[Resource]:
+        return [{"reference": needs[self.needs[one["reference"]]]} for one in message["about"]]
 
 
 def read_script(folder: Path, today: date) -> Script:
     """Read the example. Raises ClickException when it is not there or tells no such story."""
     try:
-        referral = _read(folder / "01-referral-bundle.json", today)
-        requests = [
-            entry["resource"] for entry in referral["entry"] if entry["resource"]["resourceType"] == "ServiceRequest"
-        ]
+        record = _read(folder / "00-record.json", today)
+        answers = _read(folder / "00-answers.json", today)
+        referral = _read(folder / "01-refer.json", today)
         parts = [
             Part(feedback["sender"]["reference"], feedback, _read(_completion(file), today))
             for file in sorted(folder.glob("04-feedback-*.json"))
             for feedback in [_read(file, today)]
         ]
         accept, start = (_read(folder / name, today) for name in ("02-accept.json", "03-start.json"))
-        return Script(referral, requests[0], accept, start, {part.organization: part for part in parts})
+        person, request = _resource(record, "Patient"), _resource(referral, "ServiceRequest")
+        by_organization = {part.organization: part for part in parts}
+        return Script(person, answers, referral, request, accept, start, by_organization, _needs(record))
     except (OSError, FhirError, LookupError, TypeError) as error:
         raise click.ClickException(f"{folder} does not hold the example that the demo plays: {error!r}") from error
+
+
+def _resource(bundle: Resource, resource_type: str) -> Resource:
+    """Return the first resource of a type in a Bundle. Raises LookupError when it has none."""
+    found = [entry["resource"] for entry in bundle["entry"] if entry["resource"]["resourceType"] == resource_type]
+    first: Resource = found[0]
+    return first
+
+
+def _needs(record: Resource) -> dict[str, str]:
+    conditions = [one["resource"] for one in record["entry"] if one["resource"]["resourceType"] == "Condition"]
+    return {f"Condition/{one['id']}": one["code"]["coding"][0]["code"] for one in conditions}
 
 
 def moved(document: Any, days: timedelta) -> Any:

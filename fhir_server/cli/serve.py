@@ -81,9 +81,15 @@ def _server(settings: Settings) -> "uvicorn.Server":
             if self.started:
                 click.echo(READY)
 
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            if engine.waiters is not None:
+                engine.waiters.release()  # held answers go out now; their clients come again
+            await super().shutdown(sockets)
+
     configure_logs(settings)
     try:
-        application = create_app(settings, open_engine(settings))
+        engine = open_engine(settings)
+        application = create_app(settings, engine)
     except SettingsError as error:
         raise refused_setting(error) from error
     configuration = uvicorn.Config(

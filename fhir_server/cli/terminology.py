@@ -22,7 +22,11 @@ def terminology() -> None:
     """Keep large code systems, such as a licensed release of SNOMED CT, ICPC or ICD, in the store.
 
     A server that runs answers from them at once. docs/terminology.md says which files are read.
-    """
+
+    \b
+    fhir-server terminology load SnomedCT_Release.zip
+    fhir-server terminology list
+    """  # noqa: D301  # click reads \b as "keep these lines"
 
 
 @terminology.command()

@@ -10,7 +10,9 @@ from fastapi.responses import JSONResponse, RedirectResponse
 
 from fhir_server.http.endpoint import FhirEndpoint, Message, Receive, Scope, Send
 from fhir_server.http.security import HeaderMap, Headers, Origins, options_headers
+from fhir_server.interactions.operations.ws_binding_token import PATH as WEBSOCKET_PATH
 
+Serve = Callable[[Scope, Receive, Send], Awaitable[None]]
 _LIVE: Final = {"status": "pass"}
 
 
@@ -24,8 +26,11 @@ class Gateway:
         base_path: str,
         fixed_headers: Headers | None = None,
         origins: Origins | None = None,
+        websocket: Serve | None = None,
     ) -> None:
+        """`websocket` serves websockets at `/ws`."""
         self.application = application
+        self._websocket = websocket
         self._endpoint = endpoint
         self._base_path = base_path
         self._below = base_path + "/"
@@ -41,6 +46,9 @@ class Gateway:
                 await self._endpoint(scope, receive, send)
                 return
             await self._shielded(scope, receive, send)
+            return
+        if scope["type"] == "websocket" and self._websocket is not None and scope["path"] == WEBSOCKET_PATH:
+            await self._websocket(scope, receive, send)
             return
         await self.application(scope, receive, send)
 
@@ -71,8 +79,13 @@ class Gateway:
         await self.application(scope, receive, with_headers)
 
 
-def build_application(base_path: str, started: Callable[[], None], stopped: Callable[[], Awaitable[None]]) -> FastAPI:
-    """Build the shell: its lifespan, a liveness probe, and a front door that leads to the CapabilityStatement."""
+def build_application(
+    base_path: str, started: Callable[[], None], stopped: Callable[[], Awaitable[None]], *, pages: bool = False
+) -> FastAPI:
+    """Build the shell: its lifespan, a liveness probe, and a front door that leads to the CapabilityStatement.
+
+    With `pages` the front door is theirs.
+    """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -86,8 +99,10 @@ def build_application(base_path: str, started: Callable[[], None], stopped: Call
     async def health() -> JSONResponse:
         return JSONResponse(_LIVE)
 
-    @application.get("/")
-    async def front_door() -> RedirectResponse:
-        return RedirectResponse(f"{base_path}/metadata")
+    if not pages:
+
+        @application.get("/")
+        async def front_door() -> RedirectResponse:
+            return RedirectResponse(f"{base_path}/metadata")
 
     return application

@@ -20,6 +20,7 @@ from fhir_server.http.negotiate import (
     sent_type,
     split_format,
 )
+from fhir_server.http.polling import Gone, Polling, waits, while_connected
 from fhir_server.http.responses import Headers, Response, render, render_error, render_failure
 from fhir_server.http.security import Origins, options_headers
 from fhir_server.interactions.context import Engine
@@ -61,6 +62,7 @@ class FhirEndpoint:
         body_seconds: float = 60.0,
         cross_check: bool = False,
         trace: bool = False,
+        polling: Polling | None = None,
     ) -> None:
         self._engine = engine
         self._base = base
@@ -72,6 +74,7 @@ class FhirEndpoint:
         self._body_seconds = body_seconds
         self._cross_check = cross_check
         self._trace = trace
+        self._polling = polling or Polling()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request; a defect of ours is logged with its request id and told as 500 without detail."""
@@ -83,7 +86,7 @@ class FhirEndpoint:
             if self._cross_check and response.body and (doubt := disagreement(response.body)):
                 _log.error("the second opinion disagrees", request_id=request_id, finding=doubt)
                 response = render_failure(request_id)
-        except Disconnected:
+        except (Disconnected, Gone):
             return
         except Exception as error:  # noqa: BLE001  # a defect of ours: its place is logged, no detail leaves the server
             _log.error(
@@ -112,9 +115,20 @@ class FhirEndpoint:
             if not asked and (accept := headers.get(b"accept", b"")) != b"application/fhir+json":
                 check_accept(accept.decode("latin-1"))
             request = await self._request(scope, headers, receive, query, principal)
-            return render(request, await perform_async(self._engine, request), indent=indent)
+            return await self._performed(scope, request, receive, indent=indent)
         except FhirError as error:
             return render_error(error, indent=indent, languages=headers.get(b"accept-language", b"").decode("latin-1"))
+
+    async def _performed(self, scope: Scope, request: Request, receive: Receive, *, indent: bool) -> Response:
+        self._polling.check(request, scope)
+        if waits(request):
+            result = await while_connected(receive, perform_async(self._engine, request))
+        else:
+            result = await perform_async(self._engine, request)
+        response = render(request, result, indent=indent)
+        if result.tag:
+            response.headers.extend(self._polling.advice(request, result))
+        return response
 
     async def _identified(self, scope: Scope, headers: HeaderMap) -> Principal:
         """Ask who calls; a refusal goes into the audit trail."""

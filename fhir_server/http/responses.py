@@ -37,6 +37,10 @@ def render(request: Request, result: Result, *, indent: bool = False) -> Respons
         if request.method not in ("GET", "HEAD") and not version.deleted:
             place = f"{request.base}/{version.type}/{version.id}/_history/{version.version}".encode()
             headers.append((b"location" if result.located else b"content-location", place))
+    elif result.tag:
+        headers.append((b"etag", b'W/"%s"' % result.tag.encode()))
+        if result.modified:
+            headers.append((b"last-modified", _http_date(result.modified // 1000)))
     body, language = result.body, result.language
     if body is None and result.issues:
         told, language = outcome_in(result.issues, request.languages)

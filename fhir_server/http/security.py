@@ -26,9 +26,7 @@ _ASKED: Final = (
     b"authorization, content-type, accept, accept-language, if-match, if-none-match, if-modified-since, if-none-exist, prefer, "
     b"x-request-id, x-purpose-of-use"
 )
-_EXPOSED: Final = (
-    b"etag, location, content-location, last-modified, retry-after, www-authenticate, x-request-id, x-progress"
-)
+_EXPOSED: Final = b"etag, location, content-location, last-modified, retry-after, www-authenticate, x-request-id, x-progress, x-poll-interval"
 _ONE_DAY: Final = b"86400"
 
 
@@ -41,8 +39,7 @@ def fixed_headers(*, https: bool, protected: bool) -> Headers:
     ]
     if https:
         found.append((b"strict-transport-security", b"max-age=31536000; includeSubDomains"))
-    if protected:
-        found.append((b"cache-control", b"no-store"))
+    found.append((b"cache-control", b"no-store" if protected else b"private, no-cache"))
     return found
 
 

@@ -7,8 +7,10 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -41,8 +43,14 @@ def test_one_referral_goes_round_and_every_step_is_shown(tmp_path: Path) -> None
     assert done.exit_code == 0, done.output
     for shown in (
         f"http://127.0.0.1:{port}/fhir answers",
-        "POST /fhir\n",
-        "201 Created: ServiceRequest/",
+        "Questionnaire/psychosocial-needs: Hoe gaat het met u?",
+        "POST /fhir/QuestionnaireResponse/$extract?store=true\n",
+        ": parenting, in his words: ",
+        "POST /fhir/HealthcareService/$suggest?postal-code=1800&age=22&language=nl\n",
+        "  Opvoedingsondersteuning aan huis (Gezinskompas Vilvoorde), 0.3 km",
+        "Answers this need: parenting; Speaks the language: nl  <- chosen",
+        "POST /fhir/$refer\n",
+        "the number that Erdan can name when he is called: ",
         "GET /fhir/Task?owner=Organization/",
         "422 Unprocessable",
         "412 Precondition Failed",
@@ -50,6 +58,7 @@ def test_one_referral_goes_round_and_every_step_is_shown(tmp_path: Path) -> None
         "is accepted (Wacht op eerste contact), version 2",
         "is in-progress (Contact gelegd), version 3",
         "is completed (Ondersteuning afgerond), version 4",
+        "sees when somebody asks him again",
         "every answer was as it must be",
     ):
         assert shown in done.stdout
@@ -78,7 +87,8 @@ def test_without_once_the_server_stays_until_it_is_interrupted(tmp_path: Path) -
             line = demo.stdout.readline()
             assert line, said
             said += line
-        assert requests.get(f"http://127.0.0.1:{port}/fhir/metadata", timeout=10).status_code == 200
+        for shown in (f"http://127.0.0.1:{port}/fhir/metadata", f"http://127.0.0.1:{port}/"):
+            assert requests.get(shown, timeout=10).status_code == 200
         demo.send_signal(signal.SIGINT)
         rest, _ = demo.communicate(timeout=30)
     assert demo.returncode == 0
@@ -91,21 +101,51 @@ def test_without_once_the_server_stays_until_it_is_interrupted(tmp_path: Path) -
     pytest.fail("the server outlived the demo")
 
 
-def test_the_demo_fails_when_the_referral_does_not_go_round(tmp_path: Path) -> None:
-    """Erdan says no: the server must refuse the referral, and the demo must notice."""
+def consent_rejected(referral: Any) -> None:
+    _the(referral, "Consent")["status"] = "rejected"
+
+
+def another_service(referral: Any) -> None:
+    _the(referral, "ServiceRequest")["performer"][0]["reference"] = "HealthcareService/svc-taalles"
+
+
+def no_plan(referral: Any) -> None:
+    del _the(referral, "ServiceRequest")["instantiatesCanonical"]
+
+
+def another_need(referral: Any) -> None:
+    del _the(referral, "ServiceRequest")["category"][0]
+
+
+def _the(bundle: Any, resource_type: str) -> Any:
+    return next(entry["resource"] for entry in bundle["entry"] if entry["resource"]["resourceType"] == resource_type)
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (consent_rejected, "consent-missing"),
+        (another_service, "HealthcareService/svc-taalles is suggested"),
+        (no_plan, "the end of the referral made one follow-up Task"),
+        (another_need, "the needs are employment"),
+    ],
+)
+def test_the_demo_fails_when_an_answer_is_not_as_it_must_be(
+    tmp_path: Path, edit: Callable[[Any], None], said: str
+) -> None:
+    """Erdan says no, or the region does not suggest what was chosen: the demo must notice."""
     shipped = default_root()
     for folder in ("profiles", "terminology", "mappings", "examples"):
         shutil.copytree(shipped / folder, tmp_path / "root" / folder)
-    file = tmp_path / "root" / "examples" / "erdan" / "01-referral-bundle.json"
-    bundle = json.loads(file.read_text(encoding="utf-8"))
-    consent = next(entry["resource"] for entry in bundle["entry"] if entry["resource"]["resourceType"] == "Consent")
-    consent["status"] = "rejected"
-    file.write_text(json.dumps(bundle), encoding="utf-8")
+    file = tmp_path / "root" / "examples" / "erdan" / "01-refer.json"
+    referral = json.loads(file.read_text(encoding="utf-8"))
+    edit(referral)
+    file.write_text(json.dumps(referral), encoding="utf-8")
     settings = tmp_path / "fhir.toml"
     settings.write_text(f'artifact_root = "{tmp_path / "root"}"\n', encoding="utf-8")
     done = play("--settings", settings, "demo", "--folder", tmp_path / "demo", "--port", free_port(), "--once")
     assert done.exit_code == 1
-    assert "consent-missing" in done.stdout
+    assert said in done.output
     assert "the referral did not go round" in done.stderr
 
 
@@ -149,4 +189,15 @@ def test_the_referral_of_the_script_is_written_today() -> None:
     today = date(2031, 2, 28)
     script = read_script(default_root() / "examples" / "erdan", today)
     assert script.request["authoredOn"].startswith("2031-02-28T")
+    assert script.answers["authored"].startswith("2031-02-28T")
     assert len(script.parts) == len(script.request["performer"])
+
+
+def test_a_message_is_about_the_needs_that_were_made_of_the_answers() -> None:
+    script = read_script(default_root() / "examples" / "erdan", date(2026, 11, 23))
+    told = script.about({"parenting": "Condition/a", "employment": "Condition/b"})
+    abouts = {owner: part.feedback["about"] for owner, part in told.parts.items()}
+    assert abouts == {
+        "Organization/org-gezinskompas": [{"reference": "Condition/a"}],
+        "Organization/org-werkspoor": [{"reference": "Condition/b"}],
+    }

@@ -19,7 +19,13 @@ from fhir_server.store.port import UnitOfWork
 from tests.http.composed import HERE, Composed, composed
 
 BASE = "https://fhir.example.org/r4"
-OWN_VALUES = {"_filter": "_id eq x and not(_lastUpdated gt 2020)", "_list": "none", "_content": "x", "_text": "x"}
+OWN_VALUES = {
+    "_filter": "_id eq x and not(_lastUpdated gt 2020)",
+    "_list": "none",
+    "_content": "x",
+    "_text": "x",
+    "overdue": "true",
+}
 """Values for claims that no composed resource can have by itself; the truth tables say what they find."""
 
 

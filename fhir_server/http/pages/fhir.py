@@ -139,7 +139,12 @@ def _found(bundle: Resource) -> Found:
 
 def _choices(contains: Iterable[Resource]) -> tuple[Choice, ...]:
     return tuple(
-        Choice(one.get("system", ""), one["code"], one.get("display", one["code"]), _choices(one.get("contains", ())))
+        Choice(
+            str(one.get("system", "")),
+            str(one["code"]),
+            str(one.get("display") or one["code"]),
+            _choices(one.get("contains", ())),
+        )
         for one in contains
         if "code" in one
     )

@@ -52,7 +52,9 @@ def gated(site: Site, work: Work, *, public: bool = False) -> Endpoint:
             _log.error("page failed", path=request.scope["route"].path, **_place(error))
             if visit is None:
                 return Response(status_code=HTTPStatus.INTERNAL_SERVER_ERROR)
-            return await visit.page("failed.html", status=HTTPStatus.INTERNAL_SERVER_ERROR, kind="defect", said=())
+            return await visit.page(
+                "failed.html", status=HTTPStatus.INTERNAL_SERVER_ERROR, kind="defect", said=(), back=""
+            )
 
     return endpoint
 
@@ -82,7 +84,7 @@ def _is_own(visit: Visit) -> bool:
 
 
 async def _forged(visit: Visit) -> Response:
-    return await visit.page("failed.html", status=HTTPStatus.FORBIDDEN, kind="forged", said=())
+    return await visit.page("failed.html", status=HTTPStatus.FORBIDDEN, kind="forged", said=(), back="")
 
 
 def _to_sign_in(visit: Visit) -> Response:

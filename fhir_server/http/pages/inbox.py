@@ -4,7 +4,7 @@ from typing import Final, NamedTuple
 
 from fastapi import Response
 
-from fhir_server.http.pages.tasks import Line, lines, section_query
+from fhir_server.http.pages.tasks import Line, lines, own_references, section_query
 from fhir_server.http.pages.visit import Visit
 from fhir_server.http.pages.words import Labels, labels
 from fhir_server.model.errors import Forbidden, NotFound
@@ -41,13 +41,17 @@ async def section(visit: Visit) -> Response:
 
 def _has(visit: Visit, name: str) -> bool:
     """The pool is for who may claim from it."""
-    return name != "pool" or bool(visit.roles & {"recipient", "link-worker"})
+    return name != "pool" or visit.receives
 
 
 async def _section(visit: Visit, name: str, known: Labels, count: int, after: str) -> Section:
     if not visit.organization:
         raise Forbidden("An inbox belongs to an organisation; this account has none.", key="access-role")
     now = visit.site.engine.clock.now_ms()
-    query = (*section_query(name, visit.organization, now), ("_count", str(count)), ("_total", "accurate"))
+    query = (
+        *section_query(name, await own_references(visit.fhir), now),
+        ("_count", str(count)),
+        ("_total", "accurate"),
+    )
     found = await visit.fhir.search("Task", *query, *((("_cursor", after),) if after else ()))
     return Section(name, await lines(found.matches, visit.fhir, known, now), found.total or 0, found.following)

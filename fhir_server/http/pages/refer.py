@@ -1,6 +1,7 @@
 """Referring, in three pages: the needs and where the person lives, the services that fit, the person and the consent."""
 
 import re
+import secrets
 from datetime import date
 from http import HTTPStatus
 from typing import Any, Final
@@ -8,34 +9,64 @@ from urllib.parse import urlencode
 
 from fastapi import Response
 
+from fhir_server.http.pages.questionnaire import offered
 from fhir_server.http.pages.referral import Order, send_order
-from fhir_server.http.pages.suggestions import place_query, suggested
-from fhir_server.http.pages.visit import Form, Visit
-from fhir_server.http.pages.words import CODES, PROFILE, addresses, concept, labels, person_name, reference_of
+from fhir_server.http.pages.suggestions import area_of, place_query, suggested
+from fhir_server.http.pages.visit import Form, Visit, check_referrer
+from fhir_server.http.pages.words import CODES, PROFILE, addresses, concept, labels, person_name
 from fhir_server.interactions.status import status_of_error
-from fhir_server.model.clock import render_instant
-from fhir_server.model.errors import FhirError, Forbidden, Malformed
+from fhir_server.model.errors import FhirError, Malformed
 from fhir_server.model.issue import Issue
 from fhir_server.model.resource import Resource
 from fhir_server.validation.wording import outcome_in
 
-LANGUAGES: Final = ("nl", "fr", "de", "en", "ar", "tr", "es", "it", "pl", "pt", "ro", "bg", "ru", "uk", "fa", "ps", "ti")
-_MAY_REFER: Final = frozenset({"referrer", "link-worker"})
-_NUMBER: Final = re.compile(r"[0-9A-F]{12}")
+LANGUAGES: Final = (
+    "nl",
+    "fr",
+    "de",
+    "en",
+    "ar",
+    "tr",
+    "es",
+    "it",
+    "pl",
+    "pt",
+    "ro",
+    "bg",
+    "ru",
+    "uk",
+    "fa",
+    "ps",
+    "ti",
+)
+_NUMBER: Final = re.compile(r"[0-9a-f]{32}")
 _LONGEST_REASON: Final = 250
 _MOST_FOUND: Final = "10"
-_FIELDS: Final = ("given", "family", "birth", "phone", "email", "street", "postal", "city", "reason", "way", "find", "patient")
+_FIELDS: Final = (
+    "given",
+    "family",
+    "birth",
+    "phone",
+    "email",
+    "street",
+    "postal",
+    "city",
+    "reason",
+    "way",
+    "find",
+    "patient",
+)
 
 
 async def needs(visit: Visit) -> Response:
     """Ask what the person needs and where the person lives."""
-    _check(visit)
+    check_referrer(visit)
     return await _needs(visit, ())
 
 
 async def services(visit: Visit) -> Response:
     """Show which services fit, and why."""
-    _check(visit)
+    check_referrer(visit)
     query = visit.query
     chosen, place = query.all("need"), query.one("place", 80)
     missing = [name for name, there in (("need", chosen), ("place", place)) if not there]
@@ -68,18 +99,20 @@ async def services(visit: Visit) -> Response:
 
 async def person(visit: Visit) -> Response:
     """Ask who it is, and whether and how the person agreed."""
-    _check(visit)
+    check_referrer(visit)
     if not visit.query.all("service"):
         back = urlencode([*visit.query.pairs, ("none", "yes")])
         return visit.see_other(f"/refer/services?{back}")
     place = visit.query.one("place", 80)
-    name = "postal" if place_query(place)[0] == "postal-code" else "city"
-    return await _person(visit, visit.query, {name: place}, ())
+    named = "postal" if place_query(place)[0] == "postal-code" else "city"
+    address = ((await area_of(visit.fhir, place)) or {}).get("address", {})
+    home = {"postal": str(address.get("postalCode", "")), "city": str(address.get("city", ""))} | {named: place}
+    return await _person(visit, visit.query, home, ())
 
 
 async def send(visit: Visit) -> Response:
     """Find a person who was referred before, or send the referral."""
-    _check(visit)
+    check_referrer(visit)
     form = visit.form
     values = {name: form.one(name, 500) for name in _FIELDS}
     if form.one("do") == "find":
@@ -94,17 +127,13 @@ async def send(visit: Visit) -> Response:
     return visit.see_other(f"/referrals/{made}?done=sent")
 
 
-def _check(visit: Visit) -> None:
-    if not visit.roles & _MAY_REFER or not visit.organization:
-        raise Forbidden("Referring is for practices and link workers.", key="access-role")
-
-
 async def _needs(visit: Visit, said: Any, status: int = HTTPStatus.OK) -> Response:
     query = visit.query
     return await visit.page(
         "refer-needs.html",
         status=status,
         said=said,
+        questionnaires=await offered(visit),
         domains=await visit.fhir.choices("social-need"),
         chosen=frozenset(query.all("need")),
         place=query.one("place", 80),
@@ -120,7 +149,7 @@ async def _person(
 ) -> Response:
     chosen = [await visit.fhir.read(f"HealthcareService/{name}") for name in kept.all("service")]
     known = labels(await visit.fhir.choices("social-need"))
-    number = kept.one("number", 20)
+    number = kept.one("number", 40)
     return await visit.page(
         "refer-person.html",
         status=status,
@@ -133,7 +162,7 @@ async def _person(
         kept=[(name, value) for name, value in kept.pairs if name in ("need", "place", "age", "service")],
         ways=await visit.fhir.choices("consent-way"),
         preferences=await visit.fhir.choices("contact-preference"),
-        number=number if _NUMBER.fullmatch(number) else visit.site.engine.ids.new_id()[:12].upper(),
+        number=number if _NUMBER.fullmatch(number) else secrets.token_hex(16),
         found=found,
         change=urlencode([pair for pair in kept.pairs if pair[0] in ("need", "place", "age", "language", "at-home")]),
     )
@@ -173,22 +202,18 @@ def _missing(visit: Visit, values: dict[str, str]) -> list[str]:
 
 
 async def _order(visit: Visit, values: dict[str, str]) -> Order:
-    known = labels(await visit.fhir.choices("social-need"))
-    ways = labels(await visit.fhir.choices("consent-way"))
-    needs_asked = tuple((code, known[code]) for code in dict.fromkeys(visit.form.all("need")) if code in known)
-    chosen = [await visit.fhir.read(f"HealthcareService/{name}") for name in dict.fromkeys(visit.form.all("service"))]
-    number = visit.form.one("number", 20)
-    if not needs_asked or not chosen or values["way"] not in ways or not _NUMBER.fullmatch(number):
+    form = visit.form
+    number = form.one("number", 40)
+    needs_asked, chosen = dict.fromkeys(form.all("need")), dict.fromkeys(form.all("service"))
+    if not needs_asked or not chosen or not _NUMBER.fullmatch(number):
         raise Malformed("The form is not complete. Begin again with the needs.", key="form-field")
     return Order(
-        visit.organization,
         values["patient"] or await _patient(visit, values),
-        needs_asked,
+        tuple(needs_asked),
         values["reason"],
-        tuple((f"HealthcareService/{one['id']}", reference_of(one.get("providedBy"))) for one in chosen),
-        (values["way"], ways[values["way"]]),
+        tuple(f"HealthcareService/{name}" for name in chosen),
+        values["way"],
         number,
-        render_instant(visit.site.engine.clock.now_ms()),
     )
 
 
@@ -204,7 +229,10 @@ async def _patient(visit: Visit, values: dict[str, str]) -> Resource:
     }
     telecom = [{"system": system, "value": values[system]} for system in ("phone", "email") if values[system]]
     preferred = [
-        {"url": f"{PROFILE}/contact-preference", "valueCodeableConcept": concept(f"{CODES}/contact-preference", code, ways[code])}
+        {
+            "url": f"{PROFILE}/contact-preference",
+            "valueCodeableConcept": concept(f"{CODES}/contact-preference", code, ways[code]),
+        }
         for code in visit.form.all("preference")
         if code in ways
     ]

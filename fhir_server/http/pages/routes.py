@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from fastapi import APIRouter, Request, Response
 
-from fhir_server.http.pages import inbox, refer, region, sent, sign_in, task, task_changes
+from fhir_server.http.pages import inbox, questionnaire, refer, region, sent, sign_in, task, task_changes
 from fhir_server.http.pages.gate import Work, gated
 from fhir_server.http.pages.site import Site
 
@@ -39,6 +39,8 @@ PAGES: Final = (
     Page("POST", "/tasks/{id}/feedback", task_changes.feedback),
     Page("POST", "/tasks/{id}/stop", task_changes.stop),
     Page("GET", "/refer", refer.needs),
+    Page("GET", "/refer/questionnaires/{id}", questionnaire.show),
+    Page("POST", "/refer/questionnaires/{id}", questionnaire.send),
     Page("GET", "/refer/services", refer.services),
     Page("GET", "/refer/person", refer.person),
     Page("POST", "/refer/person", refer.send),
@@ -47,6 +49,7 @@ PAGES: Final = (
     Page("POST", "/referrals/{id}/withdraw", sent.withdraw),
     Page("GET", "/region", region.show),
     Page("GET", "/region/figures.csv", region.csv_file),
+    Page("GET", "/region/figures.json", region.report_file),
 )
 
 

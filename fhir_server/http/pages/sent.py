@@ -8,7 +8,7 @@ from fhir_server.http.pages.fhir import version_of
 from fhir_server.http.pages.gate import refused
 from fhir_server.http.pages.referral import NUMBER
 from fhir_server.http.pages.task import Message, Step, messages_of, needs_of, timeline_of
-from fhir_server.http.pages.tasks import OPEN, Names, is_overdue
+from fhir_server.http.pages.tasks import OPEN, Names, is_overdue, own_references
 from fhir_server.http.pages.visit import Visit
 from fhir_server.http.pages.words import due_of, labels, reference_of, said
 from fhir_server.model.clock import render_instant
@@ -52,13 +52,15 @@ async def listed(visit: Visit) -> Response:
     if not visit.organization:
         raise Forbidden("Referrals belong to an organisation; this account has none.", key="access-role")
     fhir = visit.fhir
-    found: dict[str, Resource] = {}
-    cut = False
-    for by in ("requester", "requester:PractitionerRole.organization"):
-        page = await fhir.search("ServiceRequest", (by, visit.organization), ("_sort", "-authored"), ("_count", _COUNT))
-        found |= {one["id"]: one for one in page.matches}
-        cut = cut or bool(page.following)
-    requests = sorted(found.values(), key=lambda one: str(one.get("authoredOn", "")), reverse=True)
+    after = visit.query.one("after", 8000)
+    page = await fhir.search(
+        "ServiceRequest",
+        ("requester", await own_references(fhir)),
+        ("_sort", "-authored"),
+        ("_count", _COUNT),
+        *((("_cursor", after),) if after else ()),
+    )
+    requests = page.matches
     tasks = await _tasks(visit, [one["id"] for one in requests])
     names, known = Names(fhir), labels(await fhir.choices("business-status"))
     sent = [
@@ -72,7 +74,7 @@ async def listed(visit: Visit) -> Response:
         )
         for one in requests
     ]
-    return await visit.page("referrals.html", sent=sent, cut=cut)
+    return await visit.page("referrals.html", sent=sent, following=page.following)
 
 
 async def show(visit: Visit) -> Response:
@@ -99,7 +101,7 @@ async def show(visit: Visit) -> Response:
         reason="; ".join(said(one) for one in request.get("reasonCode", ())),
         number=next(iter(numbers), ""),
         parts=parts,
-        may_withdraw=request["status"] in ("active", "on-hold") and bool(visit.roles & {"referrer", "link-worker"}),
+        may_withdraw=request["status"] in ("active", "on-hold") and visit.refers,
         again=any(task["status"] == "rejected" for task in tasks),
         done=visit.query.one("done", 40),
     )

@@ -93,7 +93,9 @@ async def language(visit: Visit) -> Response:
 
 
 async def front_door(visit: Visit) -> Response:
-    """Lead to where the work is."""
+    """Lead people to where the work is, and systems to the CapabilityStatement."""
+    if "text/html" not in visit.request.headers.get("accept", ""):
+        return visit.see_other(f"{visit.site.base}/metadata")
     return visit.see_other(home(visit.principal) if visit.session is not None else "/sign-in")
 
 

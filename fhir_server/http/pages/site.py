@@ -21,7 +21,6 @@ class Site(NamedTuple):
     cookies: PageCookies
     zone: tzinfo
     """Where the people who read the pages are."""
-    contact_days: int
     failures: Buckets
     """Attempts to sign in that failed, by network address."""
     accounts: Accounts | None = None

@@ -13,6 +13,8 @@ _KILOMETRES_PER_DEGREE: Final = 111.2
 _HALF: Final = 150.0
 """Half the side of the map, in its own units."""
 _EDGE: Final = 24.0
+_AROUND: Final = tuple((dx, dy) for ring in (1, 2, 3) for dx in range(-ring, ring + 1) for dy in range(-ring, ring + 1))
+"""Where a dot may go, in steps of its size, the nearest first."""
 _RINGS: Final = (1, 2, 5, 10, 20, 50, 100)
 
 
@@ -78,8 +80,13 @@ async def suggested(fhir: Fhir, query: Iterable[tuple[str, str]], place: str) ->
         for one in entries
         if one["resource"]["resourceType"] == "HealthcareService"
     ]
-    issues = [issue for one in entries if one["resource"]["resourceType"] == "OperationOutcome" for issue in one["resource"]["issue"]]
-    home = await _home(fhir, place)
+    issues = [
+        issue
+        for one in entries
+        if one["resource"]["resourceType"] == "OperationOutcome"
+        for issue in one["resource"]["issue"]
+    ]
+    home = _position(await area_of(fhir, place))
     return Suggested(found, await _excluded(fhir, issues), bundle.get("total", 0) == 0, _map(found, home))
 
 
@@ -110,7 +117,9 @@ async def _suggestion(fhir: Fhir, entry: Resource, providers: dict[str, str], sp
         float(metres) / 1000 if metres is not None else None,
         (str(wait.get("value", "")), str(wait.get("code", ""))),
         capacity_of(service),
-        next((one["value"] for one in service.get("telecom", ()) if one.get("system") == "phone" and "value" in one), ""),
+        next(
+            (one["value"] for one in service.get("telecom", ()) if one.get("system") == "phone" and "value" in one), ""
+        ),
         addresses({"address": [site["address"]]}) if site is not None and "address" in site else [],
         [said(one, spoken) for one in service.get("communication", ())],
         _position(site),
@@ -127,15 +136,15 @@ async def _excluded(fhir: Fhir, issues: Iterable[Resource]) -> list[tuple[str, s
     return found
 
 
-async def _home(fhir: Fhir, place: str) -> tuple[float, float] | None:
-    """Return the middle of the area that a place is in, None when it has no position."""
+async def area_of(fhir: Fhir, place: str) -> Resource | None:
+    """Return the area with a position that a postal code or a municipality is, None when there is none."""
     name, text = place_query(place)
     for query in (("address-postalcode" if name == "postal-code" else "address-city", text), ("name:exact", text)):
         found = await fhir.search("Location", query, ("_count", "20"))
         for one in found.matches:
-            area = any(code.get("code") == "area" for code in (one.get("physicalType") or {}).get("coding", ()))
-            if area and (position := _position(one)) is not None:
-                return position
+            kinds = (one.get("physicalType") or {}).get("coding", ())
+            if any(code.get("code") == "area" for code in kinds) and "position" in one:
+                return one
     return None
 
 
@@ -166,11 +175,12 @@ def _map(services: Iterable[Suggestion], home: tuple[float, float] | None) -> Ma
 def _apart(places: list[tuple[int, str, float, float]]) -> list[Dot]:
     """Move dots aside that would cover one another, so that each number can be read."""
     found: list[Dot] = []
-    for number, name, x, y in places:
-        tries = 0
-        while any(hypot(x - other.x, y - other.y) < _EDGE * 0.75 for other in found) and tries < len(places) * 2:
-            x += _EDGE * 0.8 if x < _HALF - 2 * _EDGE else -_EDGE * 3.2
-            y += _EDGE * 0.2
-            tries += 1
-        found.append(Dot(number, name, round(max(-_HALF + 12, min(x, _HALF - 12)), 1), round(max(-_HALF + 12, min(y, _HALF - 12)), 1)))
+    most = _HALF - _EDGE / 2
+    for number, name, at, up in places:
+        spots = [(at, up), *((at + _EDGE * dx, up + _EDGE * dy) for dx, dy in _AROUND)]
+        inside = [spot for spot in spots if max(abs(spot[0]), abs(spot[1])) <= most] or [(at, up)]
+        taken = [(0.0, 0.0), *((one.x, one.y) for one in found)]  # the home first
+        free = [spot for spot in inside if all(hypot(spot[0] - x, spot[1] - y) >= _EDGE * 0.9 for x, y in taken)]
+        chosen = (free or inside)[0]
+        found.append(Dot(number, name, round(chosen[0], 1), round(chosen[1], 1)))
     return found

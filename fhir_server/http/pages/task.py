@@ -4,7 +4,8 @@ from typing import Any, Final, NamedTuple
 
 from fastapi import Response
 
-from fhir_server.http.pages.tasks import TAKEN, Names, is_overdue
+from fhir_server.http.pages.fhir import Choice, version_of
+from fhir_server.http.pages.tasks import TAKEN, Names, is_overdue, own_references
 from fhir_server.http.pages.visit import Visit
 from fhir_server.http.pages.words import (
     addresses,
@@ -16,7 +17,6 @@ from fhir_server.http.pages.words import (
     reference_of,
     said,
 )
-from fhir_server.http.pages.fhir import Choice, version_of
 from fhir_server.model.resource import Resource
 
 _NOT_FOR_OWNERS: Final = frozenset(
@@ -68,7 +68,8 @@ async def _page(visit: Visit, task: Resource) -> Response:
     taken = status in TAKEN
     request = await fhir.seen(reference_of(task.get("focus"))) if taken else None
     patient = await fhir.seen(reference_of(task.get("for"))) if taken else None
-    mine = reference_of(task.get("owner")) == visit.organization
+    own = frozenset((await own_references(fhir)).split(","))
+    mine = reference_of(task.get("owner")) in own
     return await visit.page(
         "task.html",
         task=task,
@@ -87,9 +88,9 @@ async def _page(visit: Visit, task: Resource) -> Response:
         closed_to_us=taken and mine and patient is None,
         needs=await needs_of(visit, request) if request is not None else [],
         notes=[(note.get("time", ""), note.get("text", "")) for note in task.get("note", ())],
-        messages=await messages_of(visit, task, names),
-        timeline=await timeline_of(visit, task, known),
-        may=_may(visit, task),
+        messages_found=await messages_of(visit, task, names),
+        steps_taken=await timeline_of(visit, task, known),
+        may=_may(visit, task, own),
         reasons=_for_owners(await fhir.choices("status-reason")),
         steps=steps,
         kinds=await fhir.choices("feedback-type"),
@@ -97,10 +98,10 @@ async def _page(visit: Visit, task: Resource) -> Response:
     )
 
 
-def _may(visit: Visit, task: Resource) -> frozenset[str]:
+def _may(visit: Visit, task: Resource, own: frozenset[str]) -> frozenset[str]:
     """Return what the page offers to do; whether it is allowed, the rules of the referral decide."""
     owner, status = reference_of(task.get("owner")), task["status"]
-    if owner not in ("", visit.organization) or not visit.roles & {"recipient", "link-worker"}:
+    if (owner and owner not in own) or not visit.receives:
         return frozenset()
     if status in ("requested", "received"):
         return frozenset({"accept", "decline"} if owner else {"accept"})
@@ -167,7 +168,10 @@ async def timeline_of(visit: Visit, task: Resource, known: dict[str, str]) -> li
     found: list[Step] = []
     for version in reversed(versions):
         step = Step(
-            version["meta"]["lastUpdated"], version["status"], said(version.get("businessStatus"), known), _why(version, known)
+            version["meta"]["lastUpdated"],
+            version["status"],
+            said(version.get("businessStatus"), known),
+            _why(version, known),
         )
         if not found or found[-1][1:] != step[1:]:
             found.append(step)

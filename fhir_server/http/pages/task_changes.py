@@ -29,7 +29,10 @@ _LONGEST_WORDS: Final = 4000
 async def accept(visit: Visit) -> Response:
     """Accept, or claim what waits in the pool."""
     task = await visit.fhir.seen(_reference(visit))
-    operations: list[Resource] = [_set("status", "accepted"), _set("businessStatus", _step("awaiting-contact", "Waiting for first contact"))]
+    operations: list[Resource] = [
+        _set("status", "accepted"),
+        _set("businessStatus", _step("awaiting-contact", "Waiting for first contact")),
+    ]
     if task is not None and "owner" not in task:
         operations.append(_set("owner", {"reference": visit.organization}))
     try:

@@ -63,6 +63,13 @@ class Names:
         return person_name(found)
 
 
+async def own_references(fhir: Fhir) -> str:
+    """Return the organisation of the visitor and the roles of its people, as a search takes them: any of these."""
+    own = fhir.principal.organization
+    roles = await fhir.search("PractitionerRole", ("organization", own), ("_elements", "id"), ("_count", "200"))
+    return ",".join((own, *(f"PractitionerRole/{one['id']}" for one in roles.matches)))
+
+
 def is_overdue(task: Resource, now_ms: int) -> bool:
     """Tell whether nobody reached the person within the term."""
     due = due_of(task)
@@ -71,12 +78,12 @@ def is_overdue(task: Resource, now_ms: int) -> bool:
     return parse_temporal(due).hi <= now_ms * 1000
 
 
-def section_query(name: str, owner: str, now_ms: int) -> tuple[tuple[str, str], ...]:
-    """Return the search for one section of the inbox of an organisation. Raises KeyError for another name."""
+def section_query(name: str, owners: str, now_ms: int) -> tuple[tuple[str, str], ...]:
+    """Return the search for one section of the inbox of an organisation and its roles (`own_references`). Raises KeyError for another name."""
     now = render_instant(now_ms)
     reached = [f"{BUSINESS}|{code}" for code in REACHED]
     late = f"not (status eq accepted and due eb {now})"
-    mine = ("owner", owner)
+    mine = ("owner", owners)
     sections: dict[str, tuple[tuple[str, str], ...]] = {
         "new": (mine, ("status", "requested,received"), ("_filter", f"not (due eb {now})"), ("_sort", "due")),
         "overdue": (

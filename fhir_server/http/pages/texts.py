@@ -49,6 +49,16 @@ class Texts:
             return self.day(value)
         return moment.strftime(f"{self._texts['format.day']} {self._texts['format.time']}")
 
+    def number(self, value: float) -> str:
+        """Return a number with at most one decimal, as this language writes it."""
+        text = f"{value:.1f}".removesuffix(".0")
+        return text.replace(".", self._texts["format.decimal"])
+
+    def duration(self, value: str, unit: str) -> str:
+        """Return a length of time; `unit` is a code of UCUM (d, wk, mo)."""
+        name = f"duration.{unit}"
+        return self(name, number=value.replace(".", self._texts["format.decimal"])) if self.has(name) else value
+
     def _moment(self, value: str) -> datetime | None:
         try:
             if "T" in value:

@@ -16,7 +16,7 @@ from fhir_server.http.pages.site import Site
 from fhir_server.http.pages.templating import render
 from fhir_server.http.pages.texts import Texts, choose
 from fhir_server.http.security import DEVELOPMENT_NOTICE, PAGE_POLICY
-from fhir_server.model.errors import FhirError, Malformed, TooLarge
+from fhir_server.model.errors import FhirError, Forbidden, Malformed, TooLarge
 
 _LARGEST: Final = 256 * 1024
 _MOST_FIELDS: Final = 1000
@@ -73,6 +73,21 @@ class Visit:
     def roles(self) -> frozenset[str]:
         """The roles of who looks."""
         return self.principal.roles
+
+    @property
+    def receives(self) -> bool:
+        """Whether who looks takes referrals."""
+        return bool(self.roles & {"recipient", "link-worker"})
+
+    @property
+    def refers(self) -> bool:
+        """Whether who looks refers people."""
+        return bool(self.roles & {"referrer", "link-worker"})
+
+    @property
+    def oversees(self) -> bool:
+        """Whether who looks sees the figures of the region."""
+        return bool(self.roles & {"operator", "link-worker"})
 
     @property
     def organization(self) -> str:
@@ -139,6 +154,12 @@ class Visit:
         except FhirError:
             found = None
         return str((found or {}).get("name", "")) or ", ".join(sorted(self.roles))
+
+
+def check_referrer(visit: Visit) -> None:
+    """Raise Forbidden for who does not refer."""
+    if not visit.refers or not visit.organization:
+        raise Forbidden("Referring is for practices and link workers.", key="access-role")
 
 
 async def visit_of(site: Site, request: Request) -> Visit:

@@ -16,8 +16,10 @@ from fhir_server.interactions.operations.refer_people import (
 from fhir_server.interactions.request import Request
 from fhir_server.interactions.unit import Unit
 from fhir_server.model.clock import render_instant
+from fhir_server.model.codec import decode_stored
 from fhir_server.model.errors import Invalid, RuleViolated
 from fhir_server.model.issue import Issue
+from fhir_server.model.reference import parse_reference
 from fhir_server.model.resource import Resource
 from fhir_server.search.query import Query, TokenIs
 from fhir_server.workflow.codes import CONSENT_PROFILE, REFERRAL_NUMBER, REFERRAL_PROFILE, TASK_PROFILE
@@ -57,7 +59,7 @@ def of_bundle(asked: Asked, unit: Unit) -> Composed:
         resource = claiming(resource, _CLAIMS[kind])
         if kind == "ServiceRequest":
             requests += 1
-            resource = _numbered(unit, resource)
+            resource = _numbered(unit, resource, _current(unit, entry))
             _require_open(unit, resource, f"{place}.entry[{index}].resource")
         entries.append({**entry, "resource": resource})
     if requests != 1:
@@ -222,11 +224,25 @@ def _needs(unit: Unit, asked: Asked) -> list[Resource]:
     return list(found.values())
 
 
-def _numbered(unit: Unit, request: Resource) -> Resource:
+def _current(unit: Unit, entry: Resource) -> Resource:
+    """Return what stands where an entry is put, as far as the caller may see it."""
+    request = entry.get("request")
+    method, url = (request.get("method"), request.get("url")) if isinstance(request, dict) else ("", "")
+    place = parse_reference(url) if method == "PUT" and isinstance(url, str) else None
+    if place is None or place.kind != "relative" or place.type != "ServiceRequest":
+        return {}
+    current = unit.view.current(place.type, place.id)
+    return decode_stored(current.body) if current is not None and current.body is not None else {}
+
+
+def _numbered(unit: Unit, request: Resource, before: Resource) -> Resource:
+    """Return the request with a number: its own, the one that the person was told before, or a free one."""
     standing = items(request.get("identifier"))
     if any(one.get("system") == REFERRAL_NUMBER for one in standing):
         return request
-    return {**request, "identifier": [{"system": REFERRAL_NUMBER, "value": _free_number(unit)}, *standing]}
+    told = [one for one in items(before.get("identifier")) if one.get("system") == REFERRAL_NUMBER]
+    number = told or [{"system": REFERRAL_NUMBER, "value": _free_number(unit)}]
+    return {**request, "identifier": [*number, *standing]}
 
 
 def _free_number(unit: Unit) -> str:

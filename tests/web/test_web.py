@@ -1,0 +1,154 @@
+"""The pages in a real browser: axe finds nothing serious, nothing is cut off on a phone, a keyboard is enough (`make test-web`)."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import RunningServer
+from tests.http.page_reader import HELPER, PRACTICE, Browser, load_region, refer
+from tests.web.chromium import Chromium, find_chromium
+
+ROOT = Path(__file__).parents[2]
+AXE = ROOT / "var/web/node_modules/axe-core/axe.min.js"
+PICTURES = ROOT / "var/web/pictures"
+SIZES = {"phone": (360, 740), "desktop": (1280, 900)}
+pytestmark = [
+    pytest.mark.skipif(not os.environ.get("TEST_WEB"), reason="make test-web runs these"),
+    pytest.mark.skipif(find_chromium() is None, reason="needs Chromium; on Debian: apt-get install chromium"),
+]
+
+
+class Stage:
+    """A browser, the server, and where a referral stands in it."""
+
+    def __init__(self, chromium: Chromium, root: str, task: str, new: str, sent: str) -> None:
+        self.chromium = chromium
+        self.root = root
+        self.places = {
+            PRACTICE: ("referrer", ("/referrals", "/refer", "/refer/questionnaires/psychosocial-needs", "/refer/services?need=parenting&need=debt&place=1800&age=22",
+                       "/refer/person?need=parenting&place=1800&service=svc-opvoedingssteun", sent)),
+            HELPER: ("recipient", ("/inbox", new, task)),
+            "org-aanmeldpunt": ("link-worker", ("/region", "/inbox")),
+        }  # fmt: skip
+
+    def sign_in(self, organization: str, role: str) -> None:
+        self.chromium.open(f"{self.root}/sign-in")
+        if self.chromium.run("!!document.querySelector('form.out')"):
+            self.chromium.act("document.querySelector('form.out').requestSubmit()")
+        self.chromium.run(f"document.getElementById('organization').value = 'Organization/{organization}'")
+        self.chromium.run(f"document.getElementById('role-{role}').checked = true")
+        self.chromium.act("document.querySelector('main form').requestSubmit()")
+
+    def pages(self) -> Iterator[str]:
+        """Open one page after another."""
+        for organization, (role, paths) in self.places.items():
+            self.sign_in(organization, role)
+            for path in paths:
+                self.chromium.open(self.root + path)
+                yield path
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    store = tmp_path_factory.mktemp("web") / "fhir.sqlite"
+    running = RunningServer({"store": f"sqlite:///{store}", "enforce_access": True})
+    load_region(running.base)
+    practice, helper = Browser(running.base, "nl"), Browser(running.base, "nl")
+    practice.sign_in(PRACTICE, "referrer")
+    for number in range(7):
+        sent = refer(practice, family=f"Vandenberghe-Demir {number}", preference=["text-message"])
+    helper.sign_in(HELPER, "recipient")
+    found = []
+    for _ in range(2):
+        helper.open("/inbox/new")
+        helper.open(str(next(helper.page.all("li", class_="card")[0].iter("a")).get("href")))
+        helper.submit("/accept")
+        helper.submit("/feedback", kind="first-contact", words="Wij spraken af op maandag om half tien, bij hem thuis.")
+        found.append(helper.page.answer.url.path)
+    helper.open("/inbox/new")
+    new = str(next(helper.page.all("li", class_="card")[0].iter("a")).get("href"))
+    with Chromium() as chromium:
+        yield Stage(chromium, running.base.removesuffix("/fhir"), found[0], new, str(sent.answer.url.path))
+    practice.http.close()
+    helper.http.close()
+    running.stop()
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="needs axe-core; make test-web fetches it")
+@pytest.mark.parametrize("size", SIZES)
+def test_axe_finds_nothing_serious(size: str, stage: Stage) -> None:
+    axe = AXE.read_text(encoding="utf-8")
+    stage.chromium.size(*SIZES[size])
+    stage.chromium.open(f"{stage.root}/language/nl?to=/sign-in")
+    for path in stage.pages():
+        stage.chromium.run(axe)
+        found: Any = stage.chromium.run("axe.run().then(found => found.violations)")
+        serious = [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]
+        assert serious == [], path
+
+
+@pytest.mark.parametrize("language", ["nl", "fr", "en", "de"])
+def test_everything_fits_in_every_language(language: str, stage: Stage) -> None:
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    stage.chromium.open(f"{stage.root}/language/{language}?to=/sign-in")
+    for size, (width, height) in SIZES.items():
+        stage.chromium.size(width, height)
+        for path in stage.pages():
+            name = path.strip("/").partition("?")[0].replace("/", "-")[:18]
+            stage.chromium.picture(PICTURES / f"{name}-{language}-{size}.png")
+            assert stage.chromium.run("document.documentElement.scrollWidth") <= width, (path, language)
+            small = stage.chromium.run(
+                "[...document.querySelectorAll('button, .button, summary, input:not([type=hidden]), select, nav a')]"
+                ".filter(one => one.getClientRects().length && (one.closest('.choice') || one).getBoundingClientRect().height < 40)"
+                ".map(one => one.outerHTML)"
+            )
+            assert small == [], (path, language)
+            cut = stage.chromium.run(
+                "[...document.querySelectorAll('main *')].filter(one => one.getClientRects().length && "
+                f"one.getBoundingClientRect().right > {width} + 1).map(one => one.outerHTML.slice(0, 200))"
+            )
+            assert cut == [], (path, language)
+
+
+def test_a_keyboard_is_enough_to_answer_a_referral(stage: Stage) -> None:
+    stage.chromium.size(*SIZES["desktop"])
+    stage.sign_in(HELPER, "recipient")
+    new = stage.places[HELPER][1][1]
+    stage.chromium.open(stage.root + new)
+    stage.chromium.press("Tab")
+    assert stage.chromium.run("document.activeElement.className") == "skip"
+    seen = []
+    for _ in range(30):
+        seen.append(stage.chromium.run("document.activeElement.textContent.trim()"))
+        if stage.chromium.run("(document.activeElement.form?.action || '').endsWith('/accept')"):
+            break
+        stage.chromium.press("Tab")
+    assert stage.chromium.run("document.activeElement.tagName") == "BUTTON", seen
+    assert stage.chromium.run("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    stage.chromium.run("document.documentElement.dataset.old = 'yes'")
+    stage.chromium.press("Enter")
+    for _ in range(100):
+        if not stage.chromium.run("document.documentElement?.dataset.old || ''"):
+            break
+    stage.chromium.wait()
+    assert stage.chromium.run("location.search") == "?done=accepted"
+
+
+def test_a_referral_is_sent_in_a_browser_with_five_fields(stage: Stage) -> None:
+    chromium = stage.chromium
+    stage.sign_in(PRACTICE, "referrer")
+    chromium.open(f"{stage.root}/refer")
+    chromium.run("document.getElementById('place').value = 'Vilvoorde'")
+    chromium.run("document.getElementById('need-social-connection').click()")
+    chromium.act("document.querySelector('main form').requestSubmit()")
+    chromium.run("document.querySelector('input[name=service]').click()")
+    chromium.act("document.querySelector('main form').requestSubmit()")
+    for name, text in {"family": "Peeters", "phone": "+32 2 000 00 00", "reason": "Kent weinig mensen"}.items():
+        chromium.run(f"document.getElementById('{name}').value = '{text}'")
+    chromium.run("document.getElementById('consented').click(); document.getElementById('way-spoken').click()")
+    chromium.act("document.querySelector('main form').requestSubmit(document.querySelector('.bottom button'))")
+    assert chromium.run("location.search") == "?done=sent"
+    assert chromium.run("performance.getEntriesByType('navigation')[0].duration") < 3000

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 @click.group()
 def subscription() -> None:
-    """Subscriptions and their deliveries (docs/subscriptions.md)."""
+    """See subscriptions and their deliveries, and try again what was given up (docs/subscriptions.md).
+
+    \b
+    fhir-server subscription list --dead
+    fhir-server subscription redrive 42
+    """  # noqa: D301  # click reads \b as "keep these lines"
 
 
 @subscription.command(name="list")

@@ -80,6 +80,11 @@ def proposed_consents(request: Resource, links: Links) -> tuple[Resource, ...]:
 
 
 def _issues(case: Case) -> Iterator[Issue]:
+    yield from _without_why(case)
+    yield from _with_answer(case)
+
+
+def _without_why(case: Case) -> Iterator[Issue]:
     if case.before is None:
         for name in _WHY:
             if name in case.after:
@@ -88,6 +93,9 @@ def _issues(case: Case) -> Iterator[Issue]:
                     "ServiceRequest, which is a draft until the person agrees."
                 )
                 yield violation("signal-says-why", text, f"Task.{name}")
+
+
+def _with_answer(case: Case) -> Iterator[Issue]:
     if case.status == "completed" and case.status_before != "completed" and not answered_way(case.after):
         text = (
             f"The person agreed? Then add an output of type {ANSWER} whose valueCodeableConcept says how, with a code of "

@@ -60,7 +60,7 @@ def test_decimals_beyond_reason_are_refused(client: httpx.Client, refused: Any) 
 
 
 def test_the_body_limit_is_a_setting_and_is_told(fresh_server: Any, refused: Any) -> None:
-    server = fresh_server(max_body_bytes=2048)
+    server = fresh_server(max_body_bytes=2048, publish_artifacts=False)
     body = json.dumps({"resourceType": "Basic", "code": {"text": "x" * 4000}}).encode()
     headers = {"Content-Type": "application/fhir+json"}
     refused(httpx.post(f"{server.base}/Basic", content=body, headers=headers), 413, "too-large")
@@ -140,7 +140,7 @@ def test_hostile_values_are_only_data(client: httpx.Client, value: str) -> None:
 def test_a_locked_file_is_a_503_and_loses_nothing(fresh_server: Any, tmp_path: Any) -> None:
     import sqlite3
 
-    server = fresh_server(store=f"sqlite:///{tmp_path}/full.sqlite", busy_seconds=0.3)
+    server = fresh_server(store=f"sqlite:///{tmp_path}/full.sqlite", busy_seconds=0.3, publish_artifacts=False)
     resource = {"resourceType": "Basic", "code": {"text": "kept"}}
     kept = httpx.post(f"{server.base}/Basic", json=resource).json()["id"]
     lock = sqlite3.connect(tmp_path / "full.sqlite", isolation_level=None)

@@ -12,12 +12,12 @@ _OTHERS = ("audit", "outbox")
 def capture(store: Path, target: Path, after_seq: int, after_audit: int, most: int = 64) -> dict[str, float]:
     """Keep the rows of up to `most` units that were written after these numbers; return rows per unit by table.
 
-    A unit has one audit record, and its versions stand together: the record counts them in `entity`.
+    A unit has one audit record, and its versions stand together: the record counts them in `accesses[0].entity`.
     """
     connection = sqlite3.connect(f"file:{store}?mode=ro", uri=True)
     places = {table: _column(connection, table, "seq") for table in _BY_SEQ}
     audits = connection.execute(
-        "SELECT number, record, digest, json_array_length(record, '$.entity') FROM audit WHERE number > ? ORDER BY number LIMIT ?",
+        "SELECT number, record, digest, coalesce(json_array_length(record, '$.accesses[0].entity'), 0) FROM audit WHERE number > ? ORDER BY number LIMIT ?",
         (after_audit, most),
     ).fetchall()
     units: list[dict[str, Any]] = []

@@ -98,7 +98,7 @@ def test_a_token_of_a_trusted_provider_is_taken(caller: Caller, issuer: str) -> 
         {"realm": {"groups": ["gardeners"]}},
         {"_header": {"alg": "RS512"}},
     ],
-    ids=lambda changed: next(iter(changed)) + str(next(iter(changed.values())))[:12],
+    ids=lambda changed: next(iter(changed)),
 )
 def test_another_token_of_it_is_refused(changed: dict[str, Any], caller: Caller, issuer: str) -> None:
     assert caller.read(signed_by(issuer, **{**HELPER, **changed})).status_code == 401

@@ -86,7 +86,7 @@ def denied(answer: Any, error: str = "invalid_client") -> None:
         {"iss": ["epd"], "sub": ["epd"]},
         {"iss": "other", "sub": "other"},
     ],
-    ids=lambda changed: "-".join(changed),
+    ids="-".join,
 )
 def test_an_assertion_with_a_wrong_claim_is_refused(changed: dict[str, Any], caller: Caller) -> None:
     denied(caller.ask(caller.good(**changed)))

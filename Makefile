@@ -95,7 +95,7 @@ changelog:
 
 tests: $(VENV)/.dev
 	@echo "== tests"
-	@$(BIN)/pytest $(or $(PYTEST_ARGS),-n 2 --dist worksteal --cov --cov-report=term:skip-covered --durations=10)
+	@$(BIN)/pytest $(or $(PYTEST_ARGS),-n 2 --dist loadfile --durations=10)
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m bench

@@ -93,7 +93,7 @@ def test_a_token_of_a_trusted_provider_is_taken(caller: Caller, issuer: str) -> 
         {"aud": "elsewhere"},
         {"aud": None},
         {"exp": int(time.time()) - 10},
-        {"nbf": int(time.time()) + 600},
+        {"nbf": int(time.time()) + 6000},
         {"iss": "https://idp.example"},
         {"realm": {"groups": ["gardeners"]}},
         {"_header": {"alg": "RS512"}},

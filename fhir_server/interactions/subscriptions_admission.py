@@ -112,7 +112,7 @@ def _issues(unit: "Unit", resource: Resource, asked: Subscription, before: Subsc
         offered = ", ".join(sorted(CHANNELS))
         yield _no(
             "subscription-channel",
-            f"The channel {asked.channel[:60]!r} is not offered here; {offered} is.",
+            f"The channel {asked.channel[:60]!r} is not offered here. Offered are: {offered}.",
             "channel.type",
         )
         return

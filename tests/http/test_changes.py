@@ -198,6 +198,7 @@ def test_a_wait_that_ends_with_nothing_gives_a_place_to_go_on(own: httpx.Client)
         ("owner=Organization/a", 400, "feed-needs-type"),
         ("_type=Taks", 400, "unknown-type"),
         ("_type=Task&wait=soon", 400, "feed-bad-wait"),
+        ("_type=Task&wait=9999", 400, "feed-bad-wait"),
         ("_type=Task&_count=0", 400, "search-bad-count"),
         ("_type=Task&_count=1&_count=2", 400, "operation-input"),
         ("_type=Task&patient.name=Ann", 400, "feed-filter"),

@@ -29,8 +29,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+HEEDING = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from fhir_server.cli import main; main()"
+)
+"""A shell starts what runs in its background deaf to Ctrl-C, and that is inherited: these tests may run so."""
+
+
 def command(folder: Path, port: int, *options: str) -> list[str]:
-    return [sys.executable, "-m", "fhir_server", "demo", "--folder", str(folder), "--port", str(port), *options]
+    return [sys.executable, "-c", HEEDING, "demo", "--folder", str(folder), "--port", str(port), *options]
 
 
 def play(*arguments: object) -> Result:
@@ -90,7 +96,10 @@ def test_without_once_the_server_stays_until_it_is_interrupted(tmp_path: Path) -
         for shown in (f"http://127.0.0.1:{port}/fhir/metadata", f"http://127.0.0.1:{port}/"):
             assert requests.get(shown, timeout=10).status_code == 200
         demo.send_signal(signal.SIGINT)
-        rest, _ = demo.communicate(timeout=30)
+        try:
+            rest, _ = demo.communicate(timeout=30)
+        finally:
+            demo.kill()  # one that does not heed must not hold up the tests
     assert demo.returncode == 0
     assert "stopped" in rest
     deadline = time.monotonic() + 10

@@ -98,7 +98,13 @@ def _wait(engine: Engine, text: str) -> float:
             f"wait={text[:40]!r} is not a whole number of seconds. At most {engine.limits.longest_wait:g} are waited.",
             key="feed-bad-wait",
         )
-    return min(float(text), engine.limits.longest_wait)
+    if float(text) > engine.limits.longest_wait:
+        raise Malformed(
+            f"wait={text} is longer than this server holds an answer: ask for {engine.limits.longest_wait:g} seconds or less, "
+            "and again when it comes back empty.",
+            key="feed-bad-wait",
+        )
+    return float(text)
 
 
 def _wheres(engine: Engine, request: Request, asked: _Asked) -> Mapping[str, Node]:

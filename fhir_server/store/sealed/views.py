@@ -36,7 +36,8 @@ class Sealing:
 
     def seal(self, clear: bytes, place: str) -> bytes:
         """Seal what mentions a national number, and leave all else as it is."""
-        return self.keyring.seal(clear, place) if self.numbers.mentioned(clear) else clear
+        # what only looks sealed (random bytes may begin with the mark) is sealed as well: or it could not be read again
+        return self.keyring.seal(clear, place) if clear[:1] == SEALED or self.numbers.mentioned(clear) else clear
 
     def index(self, body: bytes, entries: Sequence[Entry]) -> Sequence[Entry]:
         """Return the entries of a body as they may lie in the index."""
@@ -201,7 +202,7 @@ class SealedUnit(SealedSnapshot):
     ) -> Version:
         """Store a version; its body is sealed when it mentions a national number."""
         sealing = self._sealing
-        if not sealing.numbers.mentioned(body):
+        if body[:1] != SEALED and not sealing.numbers.mentioned(body):
             return self._unit.put(resource_type, resource_id, version, body, entries, method)
         sealing.keyring.refresh(self._unit)
         sealed = sealing.keyring.seal(body, f"{resource_type}/{resource_id}/{version}")

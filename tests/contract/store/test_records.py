@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
@@ -16,6 +17,20 @@ def test_a_record_is_kept_replaced_found_and_forgotten(store: Store) -> None:
     assert store.write(lambda unit: unit.remove_record("client", "a"))
     assert not store.write(lambda unit: unit.remove_record("client", "a"))
     assert store.read(lambda snapshot: snapshot.record("client", "a")) is None
+
+
+def keep(bodies: list[bytes], unit: UnitOfWork) -> None:
+    for body in bodies:
+        unit.set_record("random", f"{body[0]:03}", body)
+
+
+def test_a_record_and_an_event_are_any_bytes(store: Store) -> None:
+    bodies = [bytes([first]) + b"\x00\xff and more than a mark and a nonce" for first in range(256)]
+    for body in bodies[:8]:
+        store.write(lambda unit, body=body: unit.emit("topic", body))
+    store.write(partial(keep, bodies))
+    assert [one.body for one in store.read(lambda snapshot: snapshot.records("random", limit=300))] == bodies
+    assert [one.payload for one in store.read(lambda snapshot: snapshot.outbox(0, 10))] == bodies[:8]
 
 
 def test_records_come_in_the_order_of_their_keys_and_page_on(store: Store) -> None:

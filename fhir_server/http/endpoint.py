@@ -25,7 +25,7 @@ from fhir_server.http.responses import Headers, Response, render, render_error, 
 from fhir_server.http.security import Origins, options_headers
 from fhir_server.interactions.context import Engine
 from fhir_server.interactions.perform import perform_async
-from fhir_server.interactions.request import NO_PRECONDITIONS, Parameters, Preconditions, Request
+from fhir_server.interactions.request import NO_PRECONDITIONS, Parameters, Preconditions, Request, Result
 from fhir_server.model.errors import FhirError, Malformed, TimedOut, TooLarge
 from fhir_server.validation.crosscheck import disagreement
 
@@ -66,11 +66,12 @@ class FhirEndpoint:
     ) -> None:
         self._engine = engine
         self._base = base
-        self._prefix = base_path.encode()
+        self._below = base_path.encode() + b"/"
         self._max_body = max_body_bytes
         self._identity: Identity = identity or Developer()
         self._fixed = fixed_headers or []
         self._origins = origins or Origins(())
+        self._cross_origin = bool(self._origins)
         self._body_seconds = body_seconds
         self._cross_check = cross_check
         self._trace = trace
@@ -79,10 +80,10 @@ class FhirEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request; a defect of ours is logged with its request id and told as 500 without detail."""
         headers: HeaderMap = dict(scope["headers"])
-        request_id = _request_id(headers.get(b"x-request-id", b""))
-        headers[b"x-request-id"] = request_id.encode()  # the one that counts from here on
+        sent = headers.get(b"x-request-id")
+        request_id = f"{_PROCESS}-{next(_requests):x}" if sent is None else _request_id(sent)
         try:
-            response = await self._respond(scope, headers, receive)
+            response = await self._respond(scope, headers, receive, request_id)
             if self._cross_check and response.body and (doubt := disagreement(response.body)):
                 _log.error("the second opinion disagrees", request_id=request_id, finding=doubt)
                 response = render_failure(request_id)
@@ -93,97 +94,104 @@ class FhirEndpoint:
                 "request failed", request_id=request_id, method=scope["method"], **_place(error)
             )  # a traceback could quote what was sent
             response = render_failure(request_id)
-        fixed = self._fixed
-        if self._origins:
-            fixed = fixed + self._origins.headers(headers.get(b"origin", b""))
-        await _send(send, scope["method"], response, request_id, fixed)
+        status, told, body = response
+        length = (b"content-length", b"%d" % len(body))
+        told = [*told, *self._fixed, length, (b"x-request-id", request_id.encode())]
+        if self._cross_origin:
+            told += self._origins.headers(headers.get(b"origin", b""))
+        await send({"type": "http.response.start", "status": status, "headers": told})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
         if self._trace:
             _log.debug("answered", request_id=request_id, method=scope["method"], status=int(response.status))
 
-    async def _respond(self, scope: Scope, headers: HeaderMap, receive: Receive) -> Response:
+    async def _respond(self, scope: Scope, headers: HeaderMap, receive: Receive, request_id: str) -> Response:
         indent = False
-        if scope["method"] == "OPTIONS":
+        method = scope["method"]
+        if method == "OPTIONS":
             return Response(HTTPStatus.NO_CONTENT, options_headers(headers, self._origins), b"")
         try:
             principal = self._identity.known(headers)
             if principal is None:
-                principal = await self._identified(scope, headers)
-            query = _query(scope["query_string"]) if scope["query_string"] else ()
+                principal = await self._identified(scope, headers, request_id)
+            query: Parameters = ()
             asked = ""
-            if query:
-                query, asked, indent = split_format(query)
+            if scope["query_string"]:
+                query, asked, indent = split_format(_query(scope["query_string"]))
             if not asked and (accept := headers.get(b"accept", b"")) != b"application/fhir+json":
                 check_accept(accept.decode("latin-1"))
-            request = await self._request(scope, headers, receive, query, principal)
-            return await self._performed(scope, request, receive, indent=indent)
+            path = self._path(scope)
+            body, content_type = None, ""
+            if method in _WITH_BODY:
+                content_type = sent_type(headers.get(b"content-type", b"").decode("latin-1"), method, path)
+                body = await self._timely_body(headers, receive)
+            request = self._request(method, path, query, body, content_type, principal, request_id, headers)
+            result = await self._performed(scope, request, receive)
+            response = render(request, result, indent=indent)
+            if result.tag:
+                response.headers.extend(self._polling.advice(request, result))
         except FhirError as error:
             return render_error(error, indent=indent, languages=headers.get(b"accept-language", b"").decode("latin-1"))
-
-    async def _performed(self, scope: Scope, request: Request, receive: Receive, *, indent: bool) -> Response:
-        self._polling.check(request, scope)
-        if waits(request):
-            result = await while_connected(receive, perform_async(self._engine, request))
-        else:
-            result = await perform_async(self._engine, request)
-        response = render(request, result, indent=indent)
-        if result.tag:
-            response.headers.extend(self._polling.advice(request, result))
         return response
 
-    async def _identified(self, scope: Scope, headers: HeaderMap) -> Principal:
+    def _performed(self, scope: Scope, request: Request, receive: Receive) -> Awaitable[Result]:
+        if request.query:  # a read without parameters is no poll, and waits for nothing
+            self._polling.check(request, scope)
+            if waits(request):
+                return while_connected(receive, perform_async(self._engine, request))
+        return perform_async(self._engine, request)
+
+    async def _identified(self, scope: Scope, headers: HeaderMap, request_id: str) -> Principal:
         """Ask who calls; a refusal goes into the audit trail."""
         try:
             return await self._identity.identify(headers, scope)
         except FhirError as error:
-            request_id = headers[b"x-request-id"].decode()
             asked = Request(scope["method"], self._path(scope), base=self._base, request_id=request_id)
             self._engine.auditor.refused(asked, error)
             raise
 
-    async def _request(
-        self, scope: Scope, headers: HeaderMap, receive: Receive, query: Parameters, principal: Principal
+    def _request(
+        self,
+        method: str,
+        path: str,
+        query: Parameters,
+        body: bytes | None,
+        content_type: str,
+        principal: Principal,
+        request_id: str,
+        headers: HeaderMap,
     ) -> Request:
-        method = scope["method"]
-        path = self._path(scope)
-        body, content_type = None, ""
-        if method in _WITH_BODY:
-            content_type = sent_type(headers.get(b"content-type", b"").decode("latin-1"), method, path)
-            try:
-                async with timeout(self._body_seconds):
-                    body = await self._body(headers, receive)
-            except TimeoutError as error:
-                raise TimedOut(
-                    f"The body did not arrive within {self._body_seconds:g} s (setting body_seconds). Send less at once."
-                ) from error
         prefer = headers.get(b"prefer")
-        wishes = preferences(prefer.decode("latin-1")) if prefer else NO_PREFERENCES
+        returns, strict = preferences(prefer.decode("latin-1")) if prefer else NO_PREFERENCES
+        conditions = NO_PRECONDITIONS if _CONDITIONS.isdisjoint(headers) else _preconditions(headers)
+        spoken = headers.get(b"accept-language")
+        languages = spoken.decode("latin-1") if spoken else ""
         return Request(
-            method=method,
-            path=path,
-            query=query,
-            body=body,
-            content_type=content_type,
-            preconditions=NO_PRECONDITIONS if _CONDITIONS.isdisjoint(headers) else _preconditions(headers),
-            returns=wishes.returns,
-            strict=wishes.strict,
-            principal=principal,
-            base=self._base,
-            languages=headers.get(b"accept-language", b"").decode("latin-1"),
-            request_id=headers[b"x-request-id"].decode(),
-        )
+            method, path, query, body, content_type, conditions, returns, strict, principal, self._base, languages, request_id
+        )  # fmt: skip
 
     def _path(self, scope: Scope) -> str:
         raw: bytes = scope.get("raw_path") or scope["path"].encode()
-        raw = raw.partition(b"?")[0][len(self._prefix) :].removeprefix(b"/").removesuffix(b"/")
+        if b"?" in raw:
+            raw = raw.partition(b"?")[0]
         if b"%" in raw:
             raw = unquote_to_bytes(raw)
+        raw = raw.removeprefix(self._below).removesuffix(b"/") if raw.startswith(self._below) else b""
         try:
             path = raw.decode()
         except UnicodeDecodeError as error:
             raise Malformed("The path is not UTF-8.", key="bad-path") from error
-        if "\x00" in path or ".." in path.split("/"):
+        if "\x00" in path or (".." in path and ".." in path.split("/")):
             raise Malformed("The path holds '..' or NUL. Ids are letters, digits, '-' and '.'.", key="bad-path")
         return path
+
+    async def _timely_body(self, headers: HeaderMap, receive: Receive) -> bytes:
+        try:
+            async with timeout(self._body_seconds):
+                return await self._body(headers, receive)
+        except TimeoutError as error:
+            raise TimedOut(
+                f"The body did not arrive within {self._body_seconds:g} s (setting body_seconds). Send less at once."
+            ) from error
 
     async def _body(self, headers: HeaderMap, receive: Receive) -> bytes:
         declared = headers.get(b"content-length", b"0")
@@ -244,14 +252,3 @@ def _request_id(sent: bytes) -> str:
     if 0 < len(text) <= 64 and text.isascii() and text.replace("-", "").isalnum():  # noqa: PLR2004  # as R4 ids
         return text
     return f"{_PROCESS}-{next(_requests):x}"
-
-
-async def _send(send: Send, method: str, response: Response, request_id: str, fixed: Headers) -> None:
-    headers = [
-        *response.headers,
-        *fixed,
-        (b"content-length", b"%d" % len(response.body)),
-        (b"x-request-id", request_id.encode()),
-    ]
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if method == "HEAD" else response.body})

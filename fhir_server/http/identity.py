@@ -13,6 +13,10 @@ HeaderMap = dict[bytes, bytes]
 Scope = MutableMapping[str, Any]
 
 PURPOSE_HEADER: Final = b"x-purpose-of-use"
+_ORGANIZATION: Final = b"x-dev-organization"
+_ROLES: Final = b"x-dev-roles"
+_SAID: Final = frozenset({_ORGANIZATION, _ROLES, PURPOSE_HEADER})
+"""The headers that say who calls, and why."""
 _PURPOSES: Final = frozenset(
     {"TREAT", "BTG", "ETREAT", "CAREMGT", "CLINTRCH", "COORD", "HOPERAT", "HPAYMT", "HRESCH", "HSYSADMIN", "PATADMIN",
      "PATRQT", "PUBHLTH", "SUPNWK", "FAMRQT", "RECORDMGT", "HTEST"}
@@ -39,9 +43,10 @@ class Developer:
 
     def known(self, headers: HeaderMap) -> Principal | None:
         """Return what the headers say. Raises Malformed."""
+        if _SAID.isdisjoint(headers):
+            return ANONYMOUS
         said = developer_principal(
-            headers.get(b"x-dev-organization", b"").decode("latin-1"),
-            headers.get(b"x-dev-roles", b"").decode("latin-1"),
+            headers.get(_ORGANIZATION, b"").decode("latin-1"), headers.get(_ROLES, b"").decode("latin-1")
         )
         return said if PURPOSE_HEADER not in headers else with_purpose(said, headers, may_break_glass=True)
 

@@ -30,9 +30,9 @@ UNGUARDED: Final[Mapping[str, str]] = {
 def prepare(engine: Engine, request: Request) -> Operation:
     """Judge a request as far as it can be judged without the store."""
     row, place = engine.routes.resolve(request.method, request.path)
-    engine.access.admit(request.principal, row.code, place.member or place.type)
     if not engine.access.enforced:
         return row.handler(engine, request, place)
+    engine.access.admit(request.principal, row.code, place.member or place.type)
     operation = row.handler(_seen_by(engine, request, row), request, place)
     if isinstance(operation, Reading):
         return operation._replace(
@@ -103,7 +103,16 @@ async def perform_async(engine: Engine, request: Request) -> Result:
     """
     began = monotonic()
     try:
-        return await _performed_async(engine, request)
+        operation = prepare(engine, request)
+        if not isinstance(operation, Reading):
+            return await _done_async(engine, request, operation)
+        work, heavy, once, patience = operation
+        result = await engine.store.read_async(work, heavy=heavy, once=once)
+        if patience is not None and engine.waiters is not None and result.idle >= 0:
+            result = await patiently(engine.waiters, engine.store, operation, result)
+        engine.auditor.read(request, result)
+        if engine.auditor.waits:
+            await engine.auditor.settled()
     except FhirError as error:
         engine.auditor.refused(request, error)
         if engine.access.enforced and isinstance(error, NotFound):
@@ -111,20 +120,12 @@ async def perform_async(engine: Engine, request: Request) -> Result:
             due = began + NOT_FOUND_SECONDS + randbelow(1_000) / 1e6
             await sleep(max(0.0, due - monotonic()))
         raise
+    return result
 
 
-async def _performed_async(engine: Engine, request: Request) -> Result:
-    operation = prepare(engine, request)
+async def _done_async(engine: Engine, request: Request, operation: Answer | Writing | Many) -> Result:
     match operation:
         case Answer(result):
-            return result
-        case Reading(work, heavy, once, patience):
-            result = await engine.store.read_async(work, heavy=heavy, once=once)
-            if patience is not None and engine.waiters is not None and result.idle >= 0:
-                result = await patiently(engine.waiters, engine.store, operation, result)
-            engine.auditor.read(request, result)
-            if engine.auditor.waits:
-                await engine.auditor.settled()
             return result
         case Writing(_, heavy):
             result = await engine.store.write_async(lambda uow: in_unit(engine, request, operation, uow), heavy=heavy)

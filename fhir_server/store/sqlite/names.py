@@ -21,6 +21,7 @@ class Names:
     def __init__(self) -> None:
         self._numbers: dict[str, dict[tuple[str, str], int]] = {}
         self._types: dict[int, str] = {}
+        self._of_types: dict[str, int] = {}
         self.sizes = Estimates()
 
     def of_type(self, resource_type: str) -> dict[tuple[str, str], int]:
@@ -34,6 +35,13 @@ class Names:
         number = known.get(key[1:])
         if number is None and (row := execute(_FIND, key).fetchone()) is not None:
             number = known[key[1:]] = row[0]
+        return number
+
+    def number_of(self, execute: Execute, resource_type: str) -> int | None:
+        """Return the number of a resource type, None when none was ever stored."""
+        number = self._of_types.get(resource_type)
+        if number is None and (number := self.find(execute, (resource_type, "", ""))) is not None:
+            self._of_types[resource_type] = number
         return number
 
     def type_of(self, execute: Execute, number: int) -> str:
@@ -66,6 +74,10 @@ class PendingNames(Names):
         """Return the number of a name, those made in this transaction included."""
         number = self._fresh.get(key)
         return self._known.find(execute, key) if number is None else number
+
+    def number_of(self, execute: Execute, resource_type: str) -> int | None:
+        """Return the number of a resource type; a number that may yet be given back is not remembered."""
+        return self.find(execute, (resource_type, "", ""))
 
     def type_of(self, execute: Execute, number: int) -> str:
         """Return the resource type that has this number; a number that may yet be given back is not remembered."""

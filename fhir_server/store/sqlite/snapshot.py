@@ -43,13 +43,13 @@ class SqliteSnapshot(SqliteConcepts):
 
     def current(self, resource_type: str, resource_id: str) -> Version | None:
         """Return the newest version, a deletion included; None when there never was one."""
-        number = self._names.find(self._execute, (resource_type, "", ""))
+        number = self._names.number_of(self._execute, resource_type)
         row = self._execute(_CURRENT, (number, resource_id)).fetchone()
         return None if row is None else Version(row[0], resource_type, resource_id, *row[1:])
 
     def version(self, resource_type: str, resource_id: str, version: int) -> Version | None:
         """Return one version, a deletion included."""
-        number = self._names.find(self._execute, (resource_type, "", ""))
+        number = self._names.number_of(self._execute, resource_type)
         row = self._execute(_VERSION, (number, resource_id, version)).fetchone()
         return None if row is None else Version(row[0], resource_type, resource_id, *row[1:])
 
@@ -94,7 +94,7 @@ class SqliteSnapshot(SqliteConcepts):
         if not resource_types:
             text = f"SELECT {_COLUMNS} FROM version WHERE seq > ? ORDER BY seq LIMIT ?"
             return self._versions(self._execute(text, (after, limit)))
-        numbers = {self._names.find(self._execute, (name, "", "")) for name in resource_types}
+        numbers = {self._names.number_of(self._execute, name) for name in resource_types}
         one = "SELECT * FROM (SELECT seq FROM version WHERE type = ? AND seq > ? ORDER BY seq LIMIT ?)"
         arms = " UNION ALL ".join([one] * len(numbers))
         values = [value for number in numbers for value in (number, after, limit)]
@@ -180,7 +180,7 @@ class SqliteSnapshot(SqliteConcepts):
         return [OutboxEvent(*row) for row in self._execute(text, (after, limit))]
 
     def _total_of(self, resource_type: str) -> int:
-        number = self._names.find(self._execute, (resource_type, "", ""))
+        number = self._names.number_of(self._execute, resource_type)
         return 0 if number is None else self._total(number)
 
     def _total(self, number: int) -> int:
@@ -192,7 +192,7 @@ class SqliteSnapshot(SqliteConcepts):
         values: list[Any] = []
         if scope.type is not None:
             where.append("type = ?")
-            values.append(self._names.find(self._execute, (scope.type, "", "")))
+            values.append(self._names.number_of(self._execute, scope.type))
         if scope.id is not None:
             where.append("id = ?")
             values.append(scope.id)

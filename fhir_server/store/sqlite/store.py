@@ -73,7 +73,7 @@ class SqliteStore:
     def read(self, work: Callable[[Snapshot], T], *, once: bool = False) -> T:
         """Run `work` on one consistent snapshot, in the calling thread; `once` saves the transaction around it."""
         try:
-            link = self._readers.popleft()
+            link = self._readers.pop()  # the one used last: what it has read is still in its memory
         except IndexError:
             link = self._link()
         try:

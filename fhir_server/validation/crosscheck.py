@@ -21,10 +21,13 @@ _UNKNOWN_TO_R4B = frozenset(
 
 
 def disagreement(body: bytes) -> str:
-    """Return what fhir.resources finds wrong with a JSON resource, "" when it agrees or has no say."""
+    """Return what fhir.resources finds wrong with a JSON resource, "" when it agrees or has no say.
+
+    It has none on a body that is no resource, such as the JSON Schema of a profile.
+    """
     resource = json.loads(body)
     kind = resource.get("resourceType")
-    if kind in _UNKNOWN_TO_R4B:
+    if kind is None or kind in _UNKNOWN_TO_R4B:
         return ""
     model = getattr(import_module(f"fhir.resources.R4B.{kind.lower()}"), kind)  # 0.4 s the first time
     try:
@@ -32,4 +35,6 @@ def disagreement(body: bytes) -> str:
     except ValidationError as error:
         # places and kinds of error only: a message may quote personal data, and this text is logged
         return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['type']}" for one in error.errors())
+    except KeyError:  # a resource within is of a type that R4B dropped: that is how the models say so
+        return ""
     return ""

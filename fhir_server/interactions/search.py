@@ -11,6 +11,7 @@ from fhir_server.interactions.include_pages import Remainder, decoded, encoded, 
 from fhir_server.interactions.operation import Operation, Reading
 from fhir_server.interactions.request import Kind, Parameters, Place, Request, Result
 from fhir_server.interactions.search_explain import explained, wants_explanation
+from fhir_server.interactions.search_hierarchies import Follower
 from fhir_server.interactions.search_includes import Included, included, incomplete
 from fhir_server.interactions.stored_terminology import expander, needs_terminology
 from fhir_server.interactions.subset import Subset, subset_of
@@ -23,7 +24,7 @@ from fhir_server.search.page import Position, fingerprint_of
 from fhir_server.search.parameters import Registry
 from fhir_server.search.parse import parse_search
 from fhir_server.search.query import EVERYTHING, And, Node, Query
-from fhir_server.search.request import Expand, SearchLimits, SearchRequest
+from fhir_server.search.request import SearchLimits, SearchRequest
 from fhir_server.store.port import Row, Snapshot, Version
 
 _FIELDS = 1000
@@ -74,8 +75,7 @@ def search_type(engine: Engine, request: Request, target: Target, parameters: Pa
     if needs_terminology(parameters):
 
         def read_and_work(snapshot: Snapshot) -> Result:
-            expand = expander(engine.terminology, snapshot, request.base)
-            return _prepared(engine, request, target, parameters, expand)[0](snapshot)
+            return _prepared(engine, request, target, parameters, snapshot)[0](snapshot)
 
         return Reading(read_and_work, heavy=True)
     work, once = _prepared(engine, request, target, parameters)
@@ -83,23 +83,11 @@ def search_type(engine: Engine, request: Request, target: Target, parameters: Pa
 
 
 def _prepared(
-    engine: Engine, request: Request, target: Target, parameters: Parameters, expand: Expand | None = None
+    engine: Engine, request: Request, target: Target, parameters: Parameters, meaning: Snapshot | None = None
 ) -> tuple[Callable[[Snapshot], Result], bool]:
     """Return the work of a search, and whether it asks the snapshot for one thing only."""
     explaining, parameters = wants_explanation(engine, parameters)
-    limits = SearchLimits(count=engine.limits.max_count)
-    if expand is None and sum(len(value) for _, value in parameters) < _REMEMBERED_LENGTH:
-        asked = _parsed(engine.registry, target.type, parameters, request.strict, request.base, limits)
-    else:
-        asked = parse_search(
-            engine.registry,
-            target.type,
-            parameters,
-            strict=request.strict,
-            own_base=request.base,
-            limits=limits,
-            expand=expand,
-        )
+    asked = _asked(engine, request, target.type, parameters, meaning)
     size = asked.count if asked.count is not None else engine.limits.default_count
     path = target.path or target.type
     mark = fingerprint_of(request.base, path, asked.used)
@@ -119,6 +107,25 @@ def _prepared(
         return render_page(engine, request, snapshot, asked, page, (mark, asked.used, path))
 
     return work, not (asked.includes or asked.revincludes or asked.total in ("accurate", "estimate"))
+
+
+def _asked(
+    engine: Engine, request: Request, resource_type: str, parameters: Parameters, meaning: Snapshot | None
+) -> SearchRequest:
+    """Parse a search; `meaning` is the snapshot that tells of codes and hierarchies, where they must be looked up."""
+    limits = SearchLimits(count=engine.limits.max_count)
+    if meaning is None and sum(len(value) for _, value in parameters) < _REMEMBERED_LENGTH:
+        return _parsed(engine.registry, resource_type, parameters, request.strict, request.base, limits)
+    return parse_search(
+        engine.registry,
+        resource_type,
+        parameters,
+        strict=request.strict,
+        own_base=request.base,
+        limits=limits,
+        expand=expander(engine.terminology, meaning, request.base) if meaning else None,
+        follow=Follower(engine.extractor, meaning) if meaning else None,
+    )
 
 
 def _parsed(

@@ -14,12 +14,13 @@ from fhir_server.interactions.include_pages import is_remainder
 from fhir_server.interactions.operation import Operation, Reading
 from fhir_server.interactions.request import Parameters, Place, Request, Result
 from fhir_server.interactions.search import Page, both, form_of, render_page, render_remainder
+from fhir_server.interactions.search_hierarchies import Follower
 from fhir_server.interactions.stored_terminology import expander, needs_terminology
 from fhir_server.model.errors import Malformed
 from fhir_server.search.page import fingerprint_of
 from fhir_server.search.parse import parse_search
 from fhir_server.search.query import EVERYTHING, Node, Query, SortKey
-from fhir_server.search.request import Expand, SearchLimits, SearchRequest
+from fhir_server.search.request import SearchLimits, SearchRequest
 from fhir_server.store.port import Row, Snapshot
 
 _ORDERS = ((), (SortKey("_lastUpdated"),), (SortKey("_lastUpdated", descending=True),))
@@ -56,17 +57,16 @@ def search_types(engine: Engine, request: Request, scope: TypeScope, parameters:
     if needs_terminology(parameters):
 
         def read_and_work(snapshot: Snapshot) -> Result:
-            expand = expander(engine.terminology, snapshot, request.base)
-            return _prepared(engine, request, scope._replace(types=types), parameters, expand)(snapshot)
+            return _prepared(engine, request, scope._replace(types=types), parameters, snapshot)(snapshot)
 
         return Reading(read_and_work, heavy=True)
     return Reading(_prepared(engine, request, scope._replace(types=types), parameters), heavy=heavy)
 
 
 def _prepared(
-    engine: Engine, request: Request, scope: TypeScope, parameters: Parameters, expand: Expand | None = None
+    engine: Engine, request: Request, scope: TypeScope, parameters: Parameters, meaning: Snapshot | None = None
 ) -> Callable[[Snapshot], Result]:
-    each = _parsed(engine, request, scope, parameters, expand)
+    each = _parsed(engine, request, scope, parameters, meaning)
     asked = each[0]
     if asked.sort not in _ORDERS:
         raise Malformed(
@@ -99,10 +99,12 @@ def _prepared(
 
 
 def _parsed(
-    engine: Engine, request: Request, scope: TypeScope, parameters: Parameters, expand: Expand | None
+    engine: Engine, request: Request, scope: TypeScope, parameters: Parameters, meaning: Snapshot | None
 ) -> list[SearchRequest]:
     """Read the search once for each type; in lenient handling, what one type does not know is ignored for all of them."""
     limits = SearchLimits(count=engine.limits.max_count)
+    expand = expander(engine.terminology, meaning, request.base) if meaning else None
+    follow = Follower(engine.extractor, meaning) if meaning else None
 
     def read(sent: Parameters) -> list[SearchRequest]:
         return [
@@ -114,6 +116,7 @@ def _parsed(
                 own_base=request.base,
                 limits=limits,
                 expand=expand,
+                follow=follow,
             )
             for kind in scope.types
         ]

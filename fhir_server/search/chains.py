@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeAlias
 
-from fhir_server.search import contained, targets
+from fhir_server.search import contained, hierarchies, targets
 from fhir_server.search.escaping import split
 from fhir_server.search.parameters import ANY, SearchParameter
 from fhir_server.search.query import NOTHING, Chain, Has, Node, Or
@@ -103,11 +103,12 @@ def check_target(scope: Scope, parameter: SearchParameter, only: str, full_name:
         return
     if only in ("above", "below"):
         raise NotOffered(
-            f"Search parameter {shown(full_name)} asks for a hierarchy of resources, which this server does not follow by "
-            f"itself. Ask each level: {parameter.code}={{id}}, {parameter.code}:{possible[0]}.partof={{id}}.",
+            f"Search parameter {shown(full_name)} asks for a hierarchy, and R4 gives none to what {parameter.code!r} refers "
+            f"to ({listed(parameter.targets)}). Hierarchies of R4: {hierarchies.told()}. Its modifiers, each after a colon: "
+            f"{listed((*targets.modifiers(scope.registry, parameter), *parameter.targets))}.",
             key="search-unsupported-modifier",
         )
-    raise unsupported_modifier(full_name, only, (*targets.modifiers(parameter), *parameter.targets))
+    raise unsupported_modifier(full_name, only, (*targets.modifiers(scope.registry, parameter), *parameter.targets))
 
 
 def has(scope: Scope, resource_type: str, name: str, value: str, full_name: str, condition: Condition) -> Node:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from fhir_server.model.reference import ID_PATTERN
-from fhir_server.search import chains, filters, operands, targets, tokens, uris
+from fhir_server.search import chains, filters, hierarchies, operands, targets, tokens, uris
 from fhir_server.search.beside import MEDIA_TYPES
 from fhir_server.search.escaping import split, stray_escape, unescape
 from fhir_server.search.fulltext import CONTENT, TEXT
@@ -28,13 +28,13 @@ from fhir_server.search.refusals import (
     too_much,
     unsupported_modifier,
 )
-from fhir_server.search.request import Relation
+from fhir_server.search.request import Lineage, Relation
 from fhir_server.search.scope import Scope
 
 MODIFIERS = {
     "string": ("contains", "exact", "missing"),
     "token": ("above", "below", "in", "missing", "not", "not-in", "of-type", "text"),
-    "reference": ("below", "identifier", "missing"),
+    "reference": ("above", "below", "identifier", "missing"),
     "uri": ("above", "below", "contains", "missing"),
     "date": ("missing",),
     "number": ("missing",),
@@ -42,11 +42,12 @@ MODIFIERS = {
     "composite": ("missing",),
     "special": ("missing",),
 }
-"""Modifiers by type of parameter; a reference also takes each type that it can refer to, and only some take `below`."""
+"""Modifiers by type of parameter; a reference also takes each type that it can refer to, and only some take `above` and `below`."""
 
 _STRING_MODES = {"": TextMode.STARTS, "exact": TextMode.EXACT, "contains": TextMode.CONTAINS}
 _URI_MODES = {"": TextMode.EXACT, "below": TextMode.BELOW, "above": TextMode.ABOVE, "contains": TextMode.CONTAINS}
 _RELATIONS: dict[str, Relation] = {"in": "in", "not-in": "in", "below": "below", "above": "above"}
+_LINEAGES: dict[str, Lineage] = {lineage: lineage for lineage in hierarchies.MODIFIERS}
 
 
 def condition(scope: Scope, resource_type: str, name: str, value: str, full_name: str = "") -> Node:
@@ -133,6 +134,9 @@ def _check_length(scope: Scope, value: str, full_name: str) -> None:
 
 
 def _alternatives(scope: Scope, parameter: SearchParameter, modifier: str, value: str, full_name: str) -> Node:
+    lineage = _LINEAGES.get(modifier)
+    if lineage and hierarchies.followed(scope.registry, parameter):
+        return hierarchies.related(scope, parameter, lineage, _values(scope, value, full_name), full_name)
     read = _reader(scope, parameter, parameter.code, modifier, full_name)
     values = _values(scope, value, full_name)
     if parameter.code == "_id":
@@ -149,12 +153,12 @@ Reader = Callable[[str], Node]
 def _reader(scope: Scope, parameter: SearchParameter, param: str, modifier: str, name: str) -> Reader:
     """Return what reads one value of an OR list."""
     kind = parameter.type
-    if kind == "reference" and modifier in ("", *_modifiers(parameter)):
+    if kind == "reference" and (not modifier or modifier in _modifiers(scope, parameter)):
         return targets.reader(scope, parameter, param, modifier, name)
     if kind == "reference":
         chains.check_target(scope, parameter, modifier, name)
-    elif modifier and modifier not in _modifiers(parameter):
-        raise unsupported_modifier(name, modifier, _modifiers(parameter))
+    elif modifier and modifier not in _modifiers(scope, parameter):
+        raise unsupported_modifier(name, modifier, _modifiers(scope, parameter))
     if kind == "token":
         return _token_reader(scope, parameter, param, modifier, name)
     if kind == "reference":
@@ -164,10 +168,12 @@ def _reader(scope: Scope, parameter: SearchParameter, param: str, modifier: str,
     return _operand_reader(scope, parameter, param, modifier, name)
 
 
-def _modifiers(parameter: SearchParameter) -> tuple[str, ...]:
+def _modifiers(scope: Scope, parameter: SearchParameter) -> tuple[str, ...]:
     if parameter.code == "_id":
         return ("missing", "not")
-    return targets.modifiers(parameter) if parameter.type == "reference" else MODIFIERS[parameter.type]
+    if parameter.type == "reference":
+        return targets.modifiers(scope.registry, parameter)
+    return MODIFIERS[parameter.type]
 
 
 def _operand_reader(scope: Scope, parameter: SearchParameter, param: str, modifier: str, name: str) -> Reader:

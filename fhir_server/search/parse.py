@@ -9,7 +9,7 @@ from fhir_server.search.conditions import condition
 from fhir_server.search.parameters import Registry
 from fhir_server.search.query import EVERYTHING, And, Node
 from fhir_server.search.refusals import NotOffered, bad_value, nearest, too_much
-from fhir_server.search.request import Expand, SearchLimits, SearchRequest
+from fhir_server.search.request import Expand, Follow, SearchLimits, SearchRequest
 from fhir_server.search.scope import Budget, Scope
 
 DEFAULT_LIMITS = SearchLimits()
@@ -24,6 +24,7 @@ def parse_search(
     own_base: str = "",
     limits: SearchLimits = DEFAULT_LIMITS,
     expand: Expand | None = None,
+    follow: Follow | None = None,
     now_us: int | None = None,
 ) -> SearchRequest:
     """Read decoded query parameters of a search on one type, in order; `_format` and the like are taken out before.
@@ -33,11 +34,10 @@ def parse_search(
     `strict` is false: then its name is in `ignored` and it is left out of `used`. Bounds of `limits` always hold.
     """
     _check(registry, resource_type, params, limits)
-    scope = Scope(registry, limits, own_base, _present(now_us), expand, Budget(limits.conditions))
+    scope = Scope(registry, limits, own_base, _present(now_us), expand, Budget(limits.conditions), follow=follow)
     where: list[Node] = []
     shape: dict[str, Any] = {}
-    used: list[tuple[str, str]] = []
-    ignored: list[str] = []
+    used, ignored = list[tuple[str, str]](), list[str]()
     for name, value in params:
         try:
             if not value.strip(","):

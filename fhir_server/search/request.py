@@ -1,8 +1,8 @@
 """What a search asks, apart from how a store answers it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from fhir_server.search.query import EVERYTHING, Node, SortKey
 
@@ -12,6 +12,20 @@ Relation: TypeAlias = Literal["in", "below", "above"]
 Expand: TypeAlias = Callable[[Relation, str], Iterable[tuple[str, str]]]
 """Terminology as search needs it: `("in", value set URL)`, `("below", "system|code")` or `("above", …)` → codes
 `(system, code)`. Raises a FhirError when the value set or code is unknown."""
+
+Lineage: TypeAlias = Literal["above", "below"]
+
+
+class Link(NamedTuple):
+    """The reference parameter by which the resources of a type make a hierarchy: each names what it is part of."""
+
+    type: str
+    param: str
+
+
+Follow: TypeAlias = Callable[[Lineage, Link, tuple[str, ...]], Sequence[str]]
+"""Hierarchies of resources as search needs them: the references (`Type/id`, or the URL of what is elsewhere) to some
+resources → these, and those to all that is above or below any of them, each once. Raises TooCostly for too many."""
 
 WILDCARD = "*"
 

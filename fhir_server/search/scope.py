@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from fhir_server.search.parameters import Registry
 from fhir_server.search.refusals import too_much
-from fhir_server.search.request import Expand, SearchLimits
+from fhir_server.search.request import Expand, Follow, SearchLimits
 
 
 class Budget:
@@ -32,3 +32,4 @@ class Scope:
     expand: Expand | None
     budget: Budget
     depth: int = 0
+    follow: Follow | None = None

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from fhir_server.model.reference import ID_PATTERN, parse_reference
+from fhir_server.search import hierarchies
 from fhir_server.search.beside import broader
 from fhir_server.search.escaping import unescape
 from fhir_server.search.parameters import Registry, SearchParameter
@@ -51,10 +52,11 @@ def _relative(registry: Registry, param: str, name: str, text: str, only: str, p
     return RefersTo(param, f"{kind}/{identity}", version)
 
 
-def modifiers(parameter: SearchParameter) -> tuple[str, ...]:
+def modifiers(registry: Registry, parameter: SearchParameter) -> tuple[str, ...]:
     """Return the modifiers of a reference parameter, apart from the types that it refers to."""
     types = parameter.element_types
-    below = ("below",) if types & _CANONICAL else ()
+    follows = bool(hierarchies.followed(registry, parameter))
+    below = ("below",) if types & _CANONICAL else hierarchies.MODIFIERS if follows else ()
     return (*below, *(() if types and types <= _CANONICAL else ("identifier",)), "missing")
 
 

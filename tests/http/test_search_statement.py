@@ -5,6 +5,7 @@ In process, because there are thousands of claims: the requests are those that t
 
 import json
 from collections.abc import Iterator
+from itertools import product
 from typing import Any, NamedTuple
 
 import pytest
@@ -14,6 +15,7 @@ from fhir_server.interactions.context import Engine
 from fhir_server.interactions.perform import perform
 from fhir_server.interactions.request import Parameters, Request
 from fhir_server.model.errors import FhirError
+from fhir_server.search.hierarchies import MODIFIERS, followed
 from fhir_server.settings import Settings
 from fhir_server.store.port import UnitOfWork
 from tests.http.composed import HERE, Composed, composed
@@ -119,6 +121,22 @@ def test_every_claimed_include_brings_what_is_referred_to(world: World) -> None:
     assert claimed - tried == canonicals, "the others are canonicals, which name no resource by its id"
     refusals = [world.refusal(claim.partition(":")[0], (("_include", claim),)) for claim in sorted(canonicals)]
     assert [why for why in refusals if why] == []
+
+
+def test_every_claimed_reference_to_a_type_with_a_hierarchy_is_followed_above_and_below(world: World) -> None:
+    failures, found, answered = [], 0, 0
+    for name, all_of_type in world.made.items():
+        for one in all_of_type:
+            links = followed(world.engine.registry, world.engine.registry.of(name)[one.param])
+            for lineage, kind in product(MODIFIERS, links):
+                query = ((f"{one.param}:{lineage}", f"{kind}/{HERE}"), ("_id", one.resource["id"]))
+                wanted = {f"{name}/{one.resource['id']}"} if one.target == f"{kind}/{HERE}" else set()
+                if ids_of(world.get(name, query)) != wanted:
+                    failures.append(f"{name}?{one.param}:{lineage}={kind}/{HERE}")
+                found, answered = found + len(wanted), answered + 1
+    assert failures == []
+    assert found > 100
+    assert answered > 500
 
 
 def _refers(world: World, claim: str) -> bool:

@@ -17,6 +17,9 @@ from fhir_server.store.sqlite.sql import FALSE, TRUE, Sql, among, begins, both, 
 Register = Callable[[q.CompositeIs], int]
 """Gives a composite node a number by which the SQL function `paired` finds it."""
 
+_FEW = 12
+"""Up to so many references each has a seek of its own."""
+
 _ValueNode = (
     q.TokenIs | q.TokenText | q.OfType | q.RefersTo | q.RefersToIdentifier | q.StringIs | q.UriIs | q.DateCompare
     | q.NumberCompare | q.QuantityCompare | q.BaseQuantityCompare | q.Near
@@ -111,7 +114,9 @@ class Conditions:
         pieces = []
         for (table, p), same in groupby(sorted(keys), key=lambda key: (key.table, key.p)):
             a, found = self.alias(), list(same)
-            wanted = among(f"{a}.{found[0].column}", [key.value for key in found])
+            # a version has few references: each is looked up in a long list, instead of each of the list in the index
+            column = f"+{a}.target" if table == "ref" and len(found) > _FEW else f"{a}.{found[0].column}"
+            wanted = among(column, [key.value for key in found])
             pieces.append(_exists(f"{table} AS {a}", f"{a}.p = ? AND {a}.seq = {seq}", wanted, p))
         return joined(pieces, "OR", FALSE)
 

@@ -1,10 +1,12 @@
 """Pieces of SQL with the values that are bound in them, in the order of their question marks."""
 
+import json
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 _LAST = 0x10FFFF
 _SURROGATES = (0xD7FF, 0xE000)
+_MANY = 1_000
 
 
 class Sql(NamedTuple):
@@ -38,10 +40,12 @@ def both(pieces: Iterable[Sql]) -> Sql:
 
 
 def among(column: str, values: Iterable[Any]) -> Sql:
-    """The column is one of these values."""
+    """The column is one of these values; many are bound as one, for which no build of SQLite has too few places."""
     listed = tuple(values)
     if len(listed) == 1:
         return Sql(f"{column} = ?", listed)
+    if len(listed) > _MANY and not any("\0" in str(value) for value in listed):  # at which SQLite ends a text in JSON
+        return Sql(f"{column} IN (SELECT value FROM json_each(?))", (json.dumps(listed, ensure_ascii=False),))
     return Sql(f"{column} IN ({','.join('?' * len(listed))})", listed)
 
 

@@ -14,8 +14,8 @@ from fhir_server.model.temporal import parse_temporal
 from fhir_server.search.extract import Extractor
 from fhir_server.search.parameters import Registry
 from fhir_server.search.parse import parse_search
-from fhir_server.search.request import Relation, SearchRequest
-from fhir_server.search.values import Entry
+from fhir_server.search.request import Follow, Lineage, Link, Relation, SearchRequest
+from fhir_server.search.values import Entry, ReferenceEntry
 
 HERE = Path(__file__).parent
 DEFAULT_NOW = "2026-06-01T00:00:00Z"
@@ -59,11 +59,23 @@ class Table(NamedTuple):
         kind = row.query.partition("?")[0]
         return frozenset(resource["id"] for resource in self.resources if resource["resourceType"] == kind)
 
-    def request(self, registry: Registry, row: Row) -> SearchRequest:
+    def request(self, registry: Registry, row: Row, follow: Follow | None = None) -> SearchRequest:
+        """Read a query; hierarchies are those of the world, unless a store tells them."""
         kind, _, text = row.query.partition("?")
         params = parse_qsl(text, keep_blank_values=True, strict_parsing=True, separator="&")
+
+        def of_the_world(lineage: Lineage, link: Link, starts: tuple[str, ...]) -> list[str]:
+            return World(self.stored(registry)).follow(lineage, link, starts)
+
         return parse_search(
-            registry, kind, params, strict=True, own_base=self.own_base, expand=self.expand, now_us=self.now_us
+            registry,
+            kind,
+            params,
+            strict=True,
+            own_base=self.own_base,
+            expand=self.expand,
+            follow=follow or of_the_world,
+            now_us=self.now_us,
         )
 
     def expand(self, relation: Relation, text: str) -> list[tuple[str, str]]:
@@ -111,3 +123,19 @@ class World:
             if kind == resource_type
             and any(entry.param == param and getattr(entry, "target", None) == target for entry in resource.entries)
         ]
+
+    def follow(self, lineage: Lineage, link: Link, starts: tuple[str, ...]) -> list[str]:
+        """Return what is named and all above or below it, by looking at every reference until nothing is new."""
+        pairs = {
+            (f"{kind}/{identity}", entry.target)
+            for (kind, identity), resource in self._stored.items()
+            for entry in resource.entries
+            if kind == link.type and isinstance(entry, ReferenceEntry) and entry.param == link.param and entry.target
+        }
+        found = set(starts)
+        while (
+            new := {p if lineage == "below" else w for p, w in pairs if (w if lineage == "below" else p) in found}
+            - found
+        ):
+            found |= new
+        return sorted(found)

@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from fhir_server.interactions.search_hierarchies import Follower
+from fhir_server.model.codec import encode
 from fhir_server.model.errors import TooCostly
 from fhir_server.search.compare import INSTANT_US, compare
+from fhir_server.search.extract import Extractor
 from fhir_server.search.match import distance
 from fhir_server.search.parameters import Registry
 from fhir_server.search.query import (
@@ -49,12 +52,12 @@ def test_a_store_finds_what_the_truth_tables_say(open_store: Callable[..., Store
 
         def work(unit: UnitOfWork, together: list[Any] = together) -> None:
             for r in together:
-                unit.put(r.type, r.id, 1, b"{}", r.entries, "POST")
+                unit.put(r.type, r.id, 1, encode(r.body), r.entries, "POST")
 
         store.write(work)
-    wrong = []
+    wrong, extractor = [], Extractor(registry, table.own_base)
     for row in table.rows:
-        request = table.request(registry, row)
+        request = store.read(lambda s, row=row: table.request(registry, row, Follower(extractor, s)))
         found = set(ids(store, request.where, resource_type=request.resource_type))
         if found != row.matches:
             wrong.append((row.query, sorted(found ^ row.matches)))

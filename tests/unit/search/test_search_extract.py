@@ -1,4 +1,4 @@
-"""Extraction: every datatype, odd shapes, references of every kind."""
+"""Extraction: every datatype, and references of every kind."""
 
 from decimal import Decimal
 from typing import Any
@@ -12,7 +12,6 @@ from fhir_server.search.values import (
     BaseQuantityEntry,
     CompositeEntry,
     DateEntry,
-    Entry,
     NumberEntry,
     PositionEntry,
     QuantityEntry,
@@ -21,6 +20,7 @@ from fhir_server.search.values import (
     TokenEntry,
     UriEntry,
 )
+from tests.unit.search.extracting import of
 
 OWN = "https://fhir.example.org/r4"
 
@@ -28,10 +28,6 @@ OWN = "https://fhir.example.org/r4"
 @pytest.fixture(scope="module")
 def extractor() -> Extractor:
     return Extractor(Registry.load(), OWN)
-
-
-def of(extractor: Extractor, param: str, kind: str, **members: Any) -> list[Entry]:
-    return [e for e in extractor.extract({"resourceType": kind, "id": "x", **members}) if e.param == param]
 
 
 def test_a_codeable_concept_gives_an_entry_for_each_coding_and_its_text_once(extractor: Extractor) -> None:
@@ -165,17 +161,6 @@ def test_sampled_data_counts_by_its_extremes(extractor: Extractor) -> None:
     assert of(extractor, "value-quantity", "Observation", valueSampledData={"data": "1"}) == []
 
 
-@pytest.mark.parametrize(
-    "text", ["2026-11-05T10:30:60Z", "2026-11-05T10:30:00+15:00", "2026-11-05T10:30:00+01:90", "2026-02-30"]
-)
-def test_an_odd_date_is_read_as_the_kernel_reads_it(extractor: Extractor, text: str) -> None:
-    try:
-        expected = [DateEntry("authored-on", *parse_temporal(text))]
-    except ValueError:
-        expected = []
-    assert of(extractor, "authored-on", "Task", authoredOn=text) == expected
-
-
 def test_names_and_addresses_give_their_parts(extractor: Extractor) -> None:
     name = {"family": "Muñoz", "given": ["Ana", "Bo"], "prefix": ["Dr."], "text": "x"}
     assert {e.value for e in of(extractor, "name", "Patient", name=[name]) if isinstance(e, StringEntry)} == {
@@ -238,85 +223,3 @@ def test_deceased_is_false_when_nothing_is_said(extractor: Extractor) -> None:
     assert of(extractor, "deceased", "Patient", deceasedBoolean=False) == [false]
     assert of(extractor, "deceased", "Patient", deceasedBoolean=True) == [true]
     assert of(extractor, "deceased", "Patient", deceasedDateTime="2020") == [true]
-
-
-def test_the_same_entry_comes_once(extractor: Extractor) -> None:
-    twice = of(
-        extractor, "based-on", "Task", basedOn=[{"reference": "ServiceRequest/1"}, {"reference": "ServiceRequest/1"}]
-    )
-    assert len(twice) == 1
-
-
-def test_ids_and_times_are_left_to_the_store(extractor: Extractor) -> None:
-    entries = extractor.extract({"resourceType": "Task", "id": "x", "meta": {"lastUpdated": "2026-01-01T00:00:00Z"}})
-    assert entries == ()
-
-
-def test_an_unknown_type_has_no_entries(extractor: Extractor) -> None:
-    assert extractor.extract({"resourceType": "Banana", "id": "1"}) == ()
-    assert extractor.extract({}) == ()
-    assert extractor.extract({"resourceType": ["Task"]}) == ()
-
-
-ODD = (
-    None,
-    True,
-    0,
-    -1.5,
-    Decimal("1E400"),
-    "",
-    "x",
-    [],
-    {},
-    [None],
-    [[]],
-    [{}],
-    {"value": []},
-    {"coding": "x"},
-    {"coding": [5]},
-)
-
-
-@pytest.mark.parametrize("odd", ODD, ids=repr)
-@pytest.mark.parametrize(
-    "kind", ["Patient", "Task", "Observation", "Location", "ServiceRequest", "Bundle", "RiskAssessment"]
-)
-def test_odd_shapes_never_raise(extractor: Extractor, kind: str, odd: object) -> None:
-    plan_members = [
-        "name",
-        "telecom",
-        "address",
-        "identifier",
-        "gender",
-        "birthDate",
-        "deceasedBoolean",
-        "code",
-        "status",
-        "subject",
-        "for",
-        "owner",
-        "executionPeriod",
-        "authoredOn",
-        "valueQuantity",
-        "valueCodeableConcept",
-        "component",
-        "effectiveTiming",
-        "effectivePeriod",
-        "position",
-        "meta",
-        "entry",
-        "prediction",
-        "occurrenceTiming",
-        "instantiatesCanonical",
-    ]
-    assert isinstance(extractor.extract({"resourceType": kind, **dict.fromkeys(plan_members, odd)}), tuple)
-    nested = {
-        "coding": odd,
-        "text": odd,
-        "reference": odd,
-        "identifier": odd,
-        "event": odd,
-        "repeat": odd,
-        "value": odd,
-    }
-    assert isinstance(extractor.extract({"resourceType": kind, **dict.fromkeys(plan_members, nested)}), tuple)

@@ -31,6 +31,7 @@ from fhir_server.validation.pipeline import Validator
 from fhir_server.workflow.plans import Action, PlanUnusable, load_plans
 from fhir_server.workflow.rules import Rulebook
 from fhir_server.workflow.suggestion_facts import load_rules
+from fhir_server.workflow.wording import Wording
 
 
 def build_engine(settings: Settings, *, clock: Clock | None = None, ids: IdSource | None = None) -> Engine:
@@ -75,6 +76,7 @@ def _rulebook(settings: Settings, catalog: Catalog) -> Rulebook:
         contact_days=settings.contact_days,
         own_base=settings.public_base,
         plans=_plans(catalog),
+        wording=Wording(settings.language, catalog.of_type("CodeSystem")),
     )
 
 

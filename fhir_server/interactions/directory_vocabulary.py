@@ -8,9 +8,11 @@ from fhir_server.interactions.offer_facts import POSTAL_CODE, Place
 from fhir_server.mapping.tables import fold_header
 from fhir_server.model.codec import decode_stored
 from fhir_server.model.errors import NotFound
+from fhir_server.model.geojson import CONTENT_TYPES, BoundaryUnreadable, read_boundary
 from fhir_server.search.query import And, Node, Query, SortKey, StringIs, TextMode, TokenIs
 from fhir_server.search.text import normalise
 from fhir_server.store.port import Row, Snapshot
+from fhir_server.validation.wording import say
 from fhir_server.workflow.codes import NIS_CODE as NIS
 
 _MANY = 5000
@@ -52,14 +54,23 @@ class StoredVocabulary:
             self._areas[text] = self._find(text)
         return self._areas[text]
 
+    def boundary_fault(self, data: str) -> str:
+        """Say why GeoJSON in base64 is no boundary of an area, "" when it is one."""
+        try:
+            read_boundary({"contentType": CONTENT_TYPES[0], "data": data})
+        except BoundaryUnreadable as error:
+            return say("boundary", reason=say(error.fault, **error.values))
+        return ""
+
     def _index(self, system: str, snapshot: Snapshot) -> dict[str, dict[str, Any]]:
         try:
             known = self._engine.terminology.on(snapshot).code_system(system)
         except NotFound:
             return {}
         texts: dict[str, dict[str, Any]] = {}
+        language = self._engine.rulebook.wording.language
         for concept in known:
-            coding = {"system": system, "code": concept.code, "display": concept.display}
+            coding = {"system": system, "code": concept.code, "display": concept.text(language)}
             for text in concept.texts():
                 texts.setdefault(fold_header(text), coding)
             texts[concept.code] = coding

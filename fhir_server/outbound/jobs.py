@@ -137,7 +137,8 @@ class TellDeadlines:
         unit = Unit(self._engine, uow, PLATFORM)
         now = render_instant(self._engine.clock.now_ms())
         links = Links(unit, self._engine.own_base, self._engine.rulebook.governs)
-        for effect in due_effects(due.deadline, links, now, escalate=self._escalate):
+        wording = self._engine.rulebook.wording
+        for effect in due_effects(due.deadline, links, now, escalate=self._escalate, wording=wording):
             match effect:
                 case Emit(topic, focus):
                     uow.emit(topic, encode({"focus": focus, "at": now}))

@@ -71,6 +71,12 @@ class Settings(TellingSettings):
     time_zone: str = _setting(
         "Europe/Brussels", "Where the people are who read the pages, as a name of the IANA time zones.", minLength=1
     )
+    language: Literal["nl", "fr", "en", "de"] = _setting(
+        "en",
+        "Language of what the server itself composes in resources that it stores: displays of codes, and sentences, which "
+        "carry the other languages with them as translations.",
+        enum=["nl", "fr", "en", "de"],
+    )
     private_addresses: bool = _setting(
         default=False,
         explanation="Let the server fetch keys from private and loopback addresses, and by http; for networks without internet.",

@@ -7,6 +7,7 @@ from fhir_server.model.resource import Resource, profiles, type_and_id
 from fhir_server.workflow.codes import ASK_CONSENT, ESCALATION, FOLLOW_UP_PROFILE, RE_EVALUATION, TASK_KIND, Actor
 from fhir_server.workflow.links import Links, codings
 from fhir_server.workflow.party import Party
+from fhir_server.workflow.wording import PLAIN, Wording
 
 
 def is_follow_up(task: Resource) -> bool:
@@ -29,7 +30,7 @@ def is_aside(task: Resource) -> bool:
 class Case:
     """A creation (`before` is None) or update of a governed ServiceRequest or Task, to be judged and propagated.
 
-    `now` is the instant of the commit. Everything derived is computed at most once.
+    `now` is the instant of the commit; `wording` says what the server composes. Everything derived is computed at most once.
     """
 
     before: Resource | None
@@ -37,6 +38,7 @@ class Case:
     links: Links
     principal: Party
     now: str
+    wording: Wording = PLAIN
 
     @cached_property
     def key(self) -> str:

@@ -70,6 +70,7 @@ TASK_STATUSES: Final = (
     "cancelled", "failed", "entered-in-error",
 )  # fmt: skip
 """https://hl7.org/fhir/R4/valueset-task-status.html; `ready` is kept for imported Tasks of patient applications."""
+TASK_STATUS: Final = "http://hl7.org/fhir/task-status"
 TASK_ENDED: Final = frozenset({"rejected", "completed", "cancelled", "failed", "entered-in-error"})
 REQUEST_STATUSES: Final = ("draft", "active", "on-hold", "revoked", "completed", "entered-in-error", "unknown")
 """https://hl7.org/fhir/R4/valueset-request-status.html"""

@@ -16,6 +16,7 @@ from fhir_server.workflow.links import Links, codings, items
 from fhir_server.workflow.permission import allowed
 from fhir_server.workflow.routing import contact_point
 from fhir_server.workflow.steps import step_of
+from fhir_server.workflow.wording import PLAIN, Wording
 
 OVERDUE: Final = "task-overdue"
 DUE: Final = "follow-up-due"
@@ -49,7 +50,9 @@ def is_overdue(task: Resource, now: str) -> bool:
     return any(one.kind == OVERDUE and one.at <= at for one in deadlines_of(task))
 
 
-def due_effects(deadline: Deadline, links: Links, now: str, *, escalate: bool = False) -> tuple[Effect, ...]:
+def due_effects(
+    deadline: Deadline, links: Links, now: str, *, escalate: bool = False, wording: Wording = PLAIN
+) -> tuple[Effect, ...]:
     """Return what a deadline that passed brings about: an event, and with `escalate` a Task for the link worker.
 
     A Task that is overdue is escalated once, to the contact point of the area where the person lives, as far as the
@@ -62,7 +65,7 @@ def due_effects(deadline: Deadline, links: Links, now: str, *, escalate: bool = 
     told = Emit(deadline.kind, deadline.task)
     if deadline.kind != OVERDUE or not escalate or is_aside(task):
         return (told,)
-    escalation = _escalation(task, links, now)
+    escalation = _escalation(task, links, now, wording)
     return (told,) if escalation is None else (told, Create(escalation))
 
 
@@ -74,7 +77,7 @@ def _waits(task: Resource) -> bool:
     return task.get("status") in WAITING and step_of(task) not in REACHED
 
 
-def _escalation(task: Resource, links: Links, now: str) -> Resource | None:
+def _escalation(task: Resource, links: Links, now: str, wording: Wording) -> Resource | None:
     key, request = type_and_id(task), links.follow(task.get("focus"))
     if request is None or request.get("status") != "active":
         return None
@@ -97,8 +100,8 @@ def _escalation(task: Resource, links: Links, now: str) -> Resource | None:
         "partOf": [{"reference": key}],
         "status": "requested",
         "intent": "order",
-        "code": {"coding": [{"system": TASK_KIND, "code": ESCALATION, "display": "Look into an overdue referral"}]},
-        "description": "The person was not contacted within the agreed term",
+        "code": wording.concept(TASK_KIND, ESCALATION),
+        **wording.sentence("description", "not-contacted"),
         "focus": task.get("focus"),
         "for": task.get("for"),
         "authoredOn": now,

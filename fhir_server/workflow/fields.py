@@ -9,6 +9,7 @@ from fhir_server.workflow.case import Case
 from fhir_server.workflow.codes import Actor
 from fhir_server.workflow.keys import sentence, violation
 from fhir_server.workflow.links import Links, items
+from fhir_server.workflow.wording import TRANSLATION
 
 TASK_FROZEN: Final = ("for", "focus", "basedOn", "requester", "intent", "code", "authoredOn")
 REQUEST_FROZEN: Final = ("subject", "intent", "requester")
@@ -31,7 +32,8 @@ _PERSON_REQUEST_FIELDS: Final = frozenset({"status", "note", "extension"})
 def changed_elements(case: Case) -> tuple[str, ...]:
     """Return the names of the elements that an update changes, in a stable order; free ones are left out.
 
-    A reference that is spelled differently, or has another display, is not a change.
+    A reference that is spelled differently, or has another display, is not a change; nor is it one when software that
+    knows no extensions of primitives drops the translations of a text.
     """
     before, after, links = case.before or {}, case.after, case.links
     names = {name.lstrip("_") for name in (*before, *after)} - _ALWAYS
@@ -39,7 +41,7 @@ def changed_elements(case: Case) -> tuple[str, ...]:
         sorted(
             name
             for name in names
-            if not (_same(before.get(name), after.get(name), links) and before.get(f"_{name}") == after.get(f"_{name}"))
+            if not (_same(before.get(name), after.get(name), links) and _keeps(before, after, f"_{name}"))
         )
     )
 
@@ -142,6 +144,16 @@ def _same(before: object, after: object, links: Links) -> bool:
         return False
     one, other = items(before), items(after)
     return len(one) == len(other) and all(_same_item(*pair, links) for pair in zip(one, other, strict=True))
+
+
+def _keeps(before: Resource, after: Resource, name: str) -> bool:
+    """Tell whether the extensions of a primitive are as they were, or were translations and are gone."""
+    said = before.get(name)
+    if said == after.get(name):
+        return True
+    if name in after or not isinstance(said, dict) or set(said) != {"extension"}:
+        return False
+    return all(one.get("url") == TRANSLATION for one in items(said["extension"]))
 
 
 def _same_item(before: Resource, after: Resource, links: Links) -> bool:

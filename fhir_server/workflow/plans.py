@@ -2,8 +2,9 @@
 
 A plan is named by `ServiceRequest.instantiatesCanonical`. Of each action these elements count: `trigger` (a named event of
 `EVENTS`), `timingRange` (from when to when, counted from the event), `participant.role` (who does it, a code of
-CodeSystem/referral-role; `participant.type` patient for the person), `title` (what is asked) and `definitionCanonical` (a
-Questionnaire). Anything else in a plan is refused when the artefacts load, so that no plan promises what is not done.
+CodeSystem/referral-role; `participant.type` patient for the person), `title` (what is asked, with its translations; it is
+itself in the language of the plan) and `definitionCanonical` (a Questionnaire). Anything else in a plan is refused when the
+artefacts load, so that no plan promises what is not done.
 """
 
 import calendar
@@ -14,9 +15,10 @@ from typing import Final, NamedTuple
 from fhir_server.model.resource import Resource
 from fhir_server.model.temporal import parse_temporal
 from fhir_server.workflow.case import Case, is_aside
-from fhir_server.workflow.codes import FOLLOW_UP_PROFILE, TASK_KIND, TASK_PARAMETER
+from fhir_server.workflow.codes import FOLLOW_UP_PROFILE, TASK_KIND
 from fhir_server.workflow.effects import Create
 from fhir_server.workflow.links import codings, items
+from fhir_server.workflow.wording import Translations, translations_of
 
 EVENTS: Final = ("referral-accepted", "referral-completed")
 """What may start an action: the first organisation took the referral up; a Task of it was completed."""
@@ -25,7 +27,7 @@ _UNITS: Final = {"d": 1, "wk": 7}
 _MONTHS: Final = {"mo": 1, "a": 12}
 _GOAL: Final = "http://hl7.org/fhir/StructureDefinition/resource-pertainsToGoal"
 _KNOWN: Final = frozenset(
-    {"id", "title", "description", "code", "trigger", "timingRange", "participant", "definitionCanonical"}
+    {"id", "title", "_title", "description", "code", "trigger", "timingRange", "participant", "definitionCanonical"}
 )
 
 
@@ -54,6 +56,8 @@ class Action(NamedTuple):
     who: str
     """`owner`, `requester` or `person`."""
     questionnaire: str
+    titles: Translations
+    """The title in each language that the plan has it in."""
 
 
 class PlanUnusable(ValueError):
@@ -72,7 +76,7 @@ def actions_of(definition: Resource) -> tuple[Action, ...]:
         place = f"PlanDefinition/{definition.get('id')}: PlanDefinition.action[{index}]"
         if others := sorted(set(action) - _KNOWN):
             raise PlanUnusable(f"{place}.{others[0]} is not understood. An action has {', '.join(sorted(_KNOWN))}.")
-        found.append(_action(action, place))
+        found.append(_action(action, place, definition.get("language", "")))
     if len({one.id for one in found}) != len(found):
         raise PlanUnusable(f"PlanDefinition/{definition.get('id')}: two actions have the same id.")
     return tuple(found)
@@ -105,14 +109,14 @@ def _event(case: Case) -> str:
 
 
 def _task(case: Case, request: Resource, action: Action, origin: str) -> Resource:
-    task = case.after
+    task, wording = case.after, case.wording
     today = datetime.fromtimestamp(parse_temporal(case.now).lo / 1_000_000, UTC).date()
     owner = {"owner": task.get("owner"), "requester": task.get("requester"), "person": task.get("for")}[action.who]
     inputs = []
     if action.questionnaire:
-        inputs.append({"type": _kind("questionnaire", "Questionnaire"), "valueCanonical": action.questionnaire})
+        inputs.append({"type": wording.kind("questionnaire"), "valueCanonical": action.questionnaire})
     inputs += [
-        {"type": _kind("person-goal", "Goal of the person"), "valueReference": one["valueReference"]}
+        {"type": wording.kind("person-goal"), "valueReference": one["valueReference"]}
         for one in items(request.get("extension"))
         if one.get("url") == _GOAL and "valueReference" in one
     ]
@@ -125,8 +129,8 @@ def _task(case: Case, request: Resource, action: Action, origin: str) -> Resourc
         "partOf": [{"reference": case.key}],
         "status": "requested",
         "intent": "order",
-        "code": {"coding": [{"system": TASK_KIND, "code": "follow-up", "display": "Follow up on a referral"}]},
-        "description": action.title,
+        "code": wording.concept(TASK_KIND, "follow-up"),
+        **wording.element("description", action.titles, action.title),
         "focus": task.get("focus"),
         "for": task.get("for"),
         "authoredOn": case.now,
@@ -141,13 +145,14 @@ def _task(case: Case, request: Resource, action: Action, origin: str) -> Resourc
     return {name: value for name, value in made.items() if value not in (None, [])}
 
 
-def _action(action: Resource, place: str) -> Action:
+def _action(action: Resource, place: str, language: str) -> Action:
     events = [one.get("name") for one in items(action.get("trigger"))]
     if len(events) != 1 or events[0] not in EVENTS:
         raise PlanUnusable(f"{place}.trigger names one event of {', '.join(EVENTS)}.")
     if "id" not in action or "title" not in action:
         raise PlanUnusable(f"{place} has an id and a title.")
     span = action.get("timingRange") or {}
+    own = {language.partition("-")[0]: action["title"]} if language else {}
     return Action(
         action["id"],
         action["title"],
@@ -156,6 +161,7 @@ def _action(action: Resource, place: str) -> Action:
         _offset(span.get("high"), f"{place}.timingRange.high"),
         _who(action, place),
         action.get("definitionCanonical", ""),
+        own | translations_of(action, "title"),
     )
 
 
@@ -175,7 +181,3 @@ def _who(action: Resource, place: str) -> str:
         if found:
             return found[0]
     raise PlanUnusable(f"{place}.participant is of type patient, or has a role of {', '.join(_ROLES)}.")
-
-
-def _kind(code: str, text: str) -> Resource:
-    return {"coding": [{"system": TASK_PARAMETER, "code": code}], "text": text}

@@ -15,7 +15,6 @@ from fhir_server.workflow.codes import (
     REQUEST_STOPPED,
     STATUS_REASON,
     STATUS_REASON_EXTENSION,
-    STATUS_REASONS,
     TASK_ENDED,
     WHOLE_STOPPED,
     WITHDRAWN,
@@ -27,12 +26,14 @@ from fhir_server.workflow.permission import addressee, allowed, consents_of, goe
 from fhir_server.workflow.steps import step_of
 from fhir_server.workflow.subtasks import open_parts
 from fhir_server.workflow.task_lifecycle import TASK_TABLE
+from fhir_server.workflow.wording import Wording
 
 
-def coded_reason(code: str, text: str = "") -> Resource:
-    """Return a CodeableConcept of the project's status reasons; raises KeyError for an unknown code."""
-    display = STATUS_REASONS[code]
-    return {"coding": [{"system": STATUS_REASON, "code": code, "display": display}], "text": text or display}
+def coded_reason(wording: Wording, code: str, text: str = "") -> Resource:
+    """Return a CodeableConcept of the project's status reasons; the text is the display where nobody said another."""
+    coding = wording.coding(STATUS_REASON, code)
+    said = text or coding.get("display", "")
+    return {"coding": [coding], "text": said} if said else {"coding": [coding]}
 
 
 def after_request(case: Case) -> Iterator[Update]:
@@ -41,12 +42,16 @@ def after_request(case: Case) -> Iterator[Update]:
         return
     tasks = case.links.tasks_of(case.key)
     if case.status in REQUEST_STOPPED:
-        yield from (_move(task, "cancelled", coded_reason(WITHDRAWN), case.now) for task in tasks if _is_open(task))
+        yield from (
+            _move(task, "cancelled", coded_reason(case.wording, WITHDRAWN), case.now)
+            for task in tasks
+            if _is_open(task)
+        )
     elif case.status == "on-hold":
         for task in tasks:
             row = TASK_TABLE.row(task.get("status", ""), "on-hold")
             if row is not None and "platform" in row.who:
-                yield _move(task, "on-hold", coded_reason(ON_HOLD), case.now)
+                yield _move(task, "on-hold", coded_reason(case.wording, ON_HOLD), case.now)
 
 
 def after_task(case: Case) -> Iterator[Update]:
@@ -62,7 +67,7 @@ def after_task(case: Case) -> Iterator[Update]:
     if case.status not in TASK_ENDED:
         return
     well = case.status == "completed"
-    reason = coded_reason(WHOLE_STOPPED, (case.after.get("statusReason") or {}).get("text", ""))
+    reason = coded_reason(case.wording, WHOLE_STOPPED, (case.after.get("statusReason") or {}).get("text", ""))
     parts = (part for part in open_parts(case, case.key) if not (well and is_follow_up(part)))
     yield from (_move(part, "cancelled", reason, case.now) for part in parts)
     if not is_aside(case.after):
@@ -72,7 +77,9 @@ def after_task(case: Case) -> Iterator[Update]:
         yield from _complete(request, case.links)
 
 
-def after_consent(before: Resource, governed: Iterable[Resource], links: Links, now: str) -> Iterator[Update]:
+def after_consent(
+    before: Resource, governed: Iterable[Resource], links: Links, now: str, wording: Wording
+) -> Iterator[Update]:
     """Stop what relied on a Consent that permits less than it did: the whole referral, or single Tasks of it.
 
     `before` is the Consent as it was; the record already holds what it became, or nothing. `governed` are the governed
@@ -84,9 +91,9 @@ def after_consent(before: Resource, governed: Iterable[Resource], links: Links, 
         stopped = _lost(request, before, None, links, now)
         for task in links.tasks_of(f"ServiceRequest/{request['id']}"):
             if _is_open(task) and (stopped or _out_of_reach(task, request, before, links, now)):
-                yield _move(task, "cancelled", coded_reason(CONSENT_REVOKED), now)
+                yield _move(task, "cancelled", coded_reason(wording, CONSENT_REVOKED), now)
         if stopped:
-            yield Update(_revoked(request))
+            yield Update(_revoked(request, wording))
 
 
 def _out_of_reach(task: Resource, request: Resource, before: Resource, links: Links, now: str) -> bool:
@@ -154,7 +161,7 @@ def _move(task: Resource, status: str, reason: Resource, now: str) -> Update:
     return Update({**task, "status": status, "statusReason": reason, "lastModified": now})
 
 
-def _revoked(request: Resource) -> Resource:
+def _revoked(request: Resource, wording: Wording) -> Resource:
     kept: list[Any] = [one for one in request.get("extension", ()) if one.get("url") != STATUS_REASON_EXTENSION]
-    reason = {"url": STATUS_REASON_EXTENSION, "valueCodeableConcept": coded_reason(CONSENT_REVOKED)}
+    reason = {"url": STATUS_REASON_EXTENSION, "valueCodeableConcept": coded_reason(wording, CONSENT_REVOKED)}
     return {**request, "extension": [*kept, reason], "status": "revoked"}

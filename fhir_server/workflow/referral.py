@@ -12,7 +12,6 @@ from fhir_server.workflow.codes import (
     REFERRAL_NUMBER,
     SERVICE_PARAMETER,
     TASK_ENDED,
-    TASK_PARAMETER,
     TASK_PROFILE,
 )
 from fhir_server.workflow.effects import Create
@@ -20,6 +19,7 @@ from fhir_server.workflow.least_data import inputs_about
 from fhir_server.workflow.links import Links, items
 from fhir_server.workflow.permission import service_of
 from fhir_server.workflow.routing import Recipient, recipients
+from fhir_server.workflow.wording import Wording
 
 _NO_ORDER: Final = frozenset({"proposal", "option"})
 """Intents that ask nobody to act yet (R4 valueset-request-intent.html)."""
@@ -87,7 +87,7 @@ def task_for(case: Case, recipient: Recipient, contact_days: int) -> Create:
         "intent": "order",
         "priority": request.get("priority"),
         "code": {"coding": [FULFILL]},
-        "description": _line(request.get("code")) or _line(*items(request.get("category"))),
+        **_need(request, case.wording),
         "focus": this,
         "for": _bare(request.get("subject"), links),
         "authoredOn": now,
@@ -96,7 +96,10 @@ def task_for(case: Case, recipient: Recipient, contact_days: int) -> Create:
         "owner": recipient.owner,
         "reasonCode": _reason(request),
         "restriction": {"period": {"end": due}},
-        "input": [*_service_input(recipient.service), *inputs_about(links.follow(request.get("subject")), now)],
+        "input": [
+            *_service_input(recipient.service, case.wording),
+            *inputs_about(links.follow(request.get("subject")), now, case.wording),
+        ],
     }
     return Create({name: value for name, value in task.items() if value not in (None, "", [])})
 
@@ -111,11 +114,22 @@ def _performers(request: Resource | None, links: Links) -> frozenset[str]:
     return frozenset(links.key(performer) for performer in (request or {}).get("performer", ()))
 
 
-def _service_input(service: Resource | None) -> list[Resource]:
+def _service_input(service: Resource | None, wording: Wording) -> list[Resource]:
     if service is None:
         return []
-    kind = {"coding": [{"system": TASK_PARAMETER, "code": SERVICE_PARAMETER}], "text": "Healthcare service"}
-    return [{"type": kind, "valueReference": service}]
+    return [{"type": wording.kind(SERVICE_PARAMETER), "valueReference": service}]
+
+
+def _need(request: Resource, wording: Wording) -> Resource:
+    """Return the description of the Task: the need in the words of the referrer, else what its code is called."""
+    for concept in (request.get("code"), *items(request.get("category"))):
+        text = _line(concept)
+        for coding in () if (concept or {}).get("text") else items((concept or {}).get("coding")):
+            if translations := wording.translations(coding):
+                return wording.element("description", translations, text)
+        if text:
+            return {"description": text}
+    return {}
 
 
 def _reason(request: Resource) -> Resource | None:

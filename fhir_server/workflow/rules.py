@@ -40,6 +40,7 @@ from fhir_server.workflow.signals import after_signal, signal_issues
 from fhir_server.workflow.steps import step_issues
 from fhir_server.workflow.subtasks import completion_issues, part_issues
 from fhir_server.workflow.task_lifecycle import TASK_TABLE, request_issues, state_issues
+from fhir_server.workflow.wording import PLAIN, Wording
 
 _KEEPERS = frozenset({"operator", "platform"})
 
@@ -52,6 +53,7 @@ class Rulebook:
     contact_days: int = 7
     own_base: str = ""
     plans: Mapping[str, tuple[Action, ...]] = field(default_factory=dict)
+    wording: Wording = PLAIN
 
     @classmethod
     def load(
@@ -61,14 +63,16 @@ class Rulebook:
         contact_days: int = 7,
         own_base: str = "",
         plans: Mapping[str, tuple[Action, ...]] | None = None,
+        wording: Wording = PLAIN,
     ) -> Self:
         """Make the rulebook of a deployment.
 
         `govern_all` holds every ServiceRequest and Task to the rules; `contact_days` is the term for a first contact,
         in days; `own_base` is the public FHIR base, so that absolute references to this server are understood;
-        `plans` say which follow-up Tasks there are (`plans.load_plans`).
+        `plans` say which follow-up Tasks there are (`plans.load_plans`); `wording` says in which language the server
+        composes.
         """
-        return cls(govern_all, contact_days, own_base, plans or {})
+        return cls(govern_all, contact_days, own_base, plans or {}, wording)
 
     def governs(self, resource: Resource | None) -> bool:
         """Tell whether a change of this resource is to be reviewed.
@@ -104,7 +108,7 @@ class Rulebook:
             return tuple(_deletion(standing, principal))
         if not self.governs(after):
             return _released(standing, principal)
-        case = Case(before if was_governed else None, after, links, principal, now)
+        case = Case(before if was_governed else None, after, links, principal, now, self.wording)
         if after["resourceType"] == "Task":
             return tuple(self._task(case))
         return tuple(self._request(case))
@@ -140,7 +144,7 @@ class Rulebook:
         if before is None or before.get("status") != "active" or not patient:
             return
         referrals = (one for one in links.referring("ServiceRequest", "subject", patient) if self.governs(one))
-        stopped = tuple(after_consent(before, referrals, links, now))
+        stopped = tuple(after_consent(before, referrals, links, now, self.wording))
         yield from stopped
         if stopped:
             yield consent_event(standing)

@@ -18,10 +18,12 @@ from fhir_server.workflow.codes import (
     STATUS_REASON_EXTENSION,
     TASK_ENDED,
     TASK_PARAMETER,
+    TASK_STATUS,
 )
 from fhir_server.workflow.effects import Update
 from fhir_server.workflow.keys import violation
 from fhir_server.workflow.links import Links, codings, items
+from fhir_server.workflow.wording import Wording
 
 ANSWER: Final = "consent-answer"
 """Code of the Task.output that says how the person agreed, as a code of CodeSystem/consent-way."""
@@ -42,7 +44,7 @@ def after_signal(case: Case) -> Iterator[Update]:
     if case.imported or not is_signal(case.after) or case.status == case.status_before:
         return
     if case.status in _HELD and case.status_before not in _HELD:
-        told = list(contact_inputs(case.links.follow(case.after.get("for"))))
+        told = list(contact_inputs(case.links.follow(case.after.get("for")), case.wording))
         if told:
             yield Update({**case.after, "input": [*_without_contact(case.after), *told]})
     elif case.status in TASK_ENDED:
@@ -53,14 +55,14 @@ def after_signal(case: Case) -> Iterator[Update]:
         yield from _answered(case)
 
 
-def contact_inputs(patient: Resource | None) -> Iterator[Resource]:
+def contact_inputs(patient: Resource | None, wording: Wording) -> Iterator[Resource]:
     """Yield the inputs that say how a person is called and reached."""
     if patient is None or patient.get("resourceType") != "Patient":
         return
     for name in items(patient.get("name"))[:1]:
-        yield {"type": _kind(NAME, "Name"), "valueHumanName": name}
+        yield {"type": wording.kind(NAME), "valueHumanName": name}
     for contact in items(patient.get("telecom")):
-        yield {"type": _kind(CONTACT, "Contact"), "valueContactPoint": contact}
+        yield {"type": wording.kind(CONTACT), "valueContactPoint": contact}
 
 
 def answered_way(task: Resource) -> str:
@@ -118,7 +120,8 @@ def _answered(case: Case) -> Iterator[Update]:
     yield from (Update({**consent, "status": "rejected" if declined else "inactive"}) for consent in consents)
     told = {
         "url": STATUS_REASON_EXTENSION,
-        "valueCodeableConcept": case.after.get("statusReason") or {"text": case.status},
+        "valueCodeableConcept": case.after.get("statusReason")
+        or {"coding": [{"system": TASK_STATUS, "code": case.status}]},
     }
     others = [one for one in items(request.get("extension")) if one.get("url") != STATUS_REASON_EXTENSION]
     yield Update({**request, "extension": [*others, told], "status": "revoked"})
@@ -158,7 +161,3 @@ def receiver(key: str) -> Resource:
 def _without_contact(task: Resource) -> list[Resource]:
     told = {(TASK_PARAMETER, NAME), (TASK_PARAMETER, CONTACT)}
     return [one for one in items(task.get("input")) if told.isdisjoint(codings(one.get("type")))]
-
-
-def _kind(code: str, text: str) -> Resource:
-    return {"coding": [{"system": TASK_PARAMETER, "code": code}], "text": text}

@@ -1,24 +1,17 @@
 """$everything on Patient and Encounter (R4 operation-patient-everything.html): a record, whole, each resource once."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-ERDAN = Path(__file__).parents[2] / "examples" / "erdan"
-Json = dict[str, Any]
+from tests.http.everything_pages import Json, ids, next_of, pages, refer
 
 
 def put(client: httpx.Client, kind: str, identity: str, **members: Any) -> Json:
     response = client.put(f"/{kind}/{identity}", json={"resourceType": kind, "id": identity, **members})
     assert response.status_code in (200, 201), response.text
     return dict(response.json())
-
-
-def refer(target: str) -> Json:
-    return {"reference": target}
 
 
 def build(client: httpx.Client, mark: str) -> None:
@@ -53,27 +46,6 @@ def build(client: httpx.Client, mark: str) -> None:
         client, "Task", f"{mark}-task", status="requested", intent="order", **{"for": patient},
         authoredOn="2026-06-21T08:00:00Z", owner=refer(f"Organization/{mark}-org"),
     )  # fmt: skip
-
-
-def ids(bundle: Json, mode: str | None = None) -> list[str]:
-    return [
-        f"{entry['resource']['resourceType']}/{entry['resource']['id']}"
-        for entry in bundle.get("entry", ())
-        if mode in (None, entry["search"]["mode"])
-    ]
-
-
-def next_of(bundle: Json) -> str | None:
-    return next((link["url"] for link in bundle["link"] if link["relation"] == "next"), None)
-
-
-def pages(client: httpx.Client, url: str | None) -> list[Json]:
-    found = []
-    while url:
-        found.append(client.get(url).json())
-        assert found[-1]["resourceType"] == "Bundle", found[-1]
-        url = next_of(found[-1])
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -244,58 +216,3 @@ def test_the_operations_are_listed_with_definitions_that_can_be_read(client: htt
         found = client.get("/OperationDefinition", params={"url": definition}).json()["entry"][0]["resource"]
         assert found["base"] == f"http://hl7.org/fhir/OperationDefinition/{name}-everything"
     assert "everything" not in offered["Task"]
-
-
-def test_a_record_larger_than_the_largest_page_is_paged_without_being_asked(fresh_server: Any) -> None:
-    entries = [
-        {"resource": resource, "request": {"method": "PUT", "url": f"{resource['resourceType']}/{resource['id']}"}}
-        for resource in (
-            {"resourceType": "Patient", "id": "large"},
-            *({"resourceType": "Practitioner", "id": f"p{number}"} for number in range(30)),
-            *(
-                {
-                    "resourceType": "Observation", "id": f"o{number}", "status": "final", "code": {"text": "x"},
-                    "subject": refer("Patient/large"), "performer": [refer(f"Practitioner/p{number % 30}")],
-                }
-                for number in range(2100)
-            ),
-        )
-    ]  # fmt: skip
-    base = fresh_server(max_count=250, publish_artifacts=True).base
-    with httpx.Client(base_url=base, timeout=60) as client:
-        sent = client.post("/", json={"resourceType": "Bundle", "type": "transaction", "entry": entries})
-        assert sent.status_code == 200, sent.text[:500]
-        found = pages(client, "/Patient/large/$everything")
-        names = [name for page in found for name in ids(page)]
-        assert len(names) == len(set(names)) == len(entries)
-        assert [len(page["entry"]) for page in found] == [250] * 8 + [131]
-        assert all("total" not in page for page in found)
-        assert len(ids(client.get("/Patient/large/$everything?_type=Practitioner").json())) == 30
-
-
-def test_the_record_of_the_worked_example(fresh_server: Any) -> None:
-    """Erdan's record holds the referral, its tasks, consent and needs, and the parties that they name."""
-    running = fresh_server()
-    with httpx.Client(base_url=running.base, headers={"X-Dev-Roles": "operator"}, timeout=60) as operator:
-        for path in sorted((ERDAN.parent / "region").glob("*.json")):
-            assert operator.post("/", json=json.loads(path.read_text())).status_code == 200
-    party = {"X-Dev-Organization": "Organization/org-praktijk-bea"}
-    with httpx.Client(base_url=running.base, headers=party, timeout=60) as client:
-        sent = client.post("/", json=json.loads((ERDAN / "01-referral-bundle.json").read_text()))
-        assert sent.status_code == 200, sent.text
-        bundle = client.get("/Patient/erdan/$everything").json()
-        names, matches = ids(bundle), set(ids(bundle, "match"))
-        assert len(names) == len(set(names))
-        assert {
-            "Patient/erdan", "Consent/erdan-consent", "Observation/erdan-finding", "Condition/erdan-need-work",
-            "Condition/erdan-need-parenting", "ServiceRequest/erdan-referral",
-        } <= matches  # fmt: skip
-        tasks = ids(client.get("/Task?patient=Patient/erdan").json())
-        assert tasks
-        assert set(tasks) <= matches, "tasks are not in the compartment of R4, but they are about the patient"
-        assert "Organization/org-praktijk-bea" in ids(bundle, "include")
-        assert ids(client.get("/Patient/erdan/$everything?_type=ServiceRequest").json()) == [
-            "ServiceRequest/erdan-referral"
-        ]
-        split = pages(client, "/Patient/erdan/$everything?_count=4")
-        assert [name for page in split for name in ids(page)] == names

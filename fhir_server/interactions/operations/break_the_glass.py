@@ -45,7 +45,8 @@ def break_the_glass(engine: Engine, request: Request, place: Place) -> Operation
         patient = f"Patient/{rows[0].version.id}"
         until = unit.uow.last_updated + engine.limits.glass_minutes * 60_000
         break_glass(unit.uow, principal, patient, until)
-        unit.by_server(_told(patient, principal.organization, principal.reason, render_instant(unit.uow.last_updated)))
+        told = _told(patient, principal.organization, principal.reason, render_instant(unit.uow.last_updated))
+        unit.by_server({**told, "topic": engine.rulebook.wording.sentence("text", "record-opened")})
         unit.uow.emit(TOPIC, encode({"focus": patient, "at": render_instant(unit.uow.last_updated)}))
         return answer((out("patient", "String", patient), out("until", "Instant", render_instant(until))))
 
@@ -61,7 +62,6 @@ def _told(patient: str, organization: str, reason: str, now: str) -> Resource:
         "recipient": [{"reference": patient}],
         "sent": now,
         "sender": {"reference": organization},
-        "topic": {"text": "Emergency access to your record"},
         "payload": [{"contentString": reason}],
     }
 

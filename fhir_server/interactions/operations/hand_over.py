@@ -29,11 +29,11 @@ from fhir_server.workflow.codes import (
     FULFILL,
     HANDED_OVER,
     SERVICE_PARAMETER,
-    TASK_PARAMETER,
     TASK_PROFILE,
 )
 from fhir_server.workflow.links import Links, items
 from fhir_server.workflow.permission import CONSENT
+from fhir_server.workflow.wording import Wording
 
 _SENT: Final = {
     "Task.owner": "recipient",
@@ -80,9 +80,10 @@ def _work(engine: Engine, request: Request, place: Place, asked: Asked, unit: Un
 def _written(unit: Unit, asked: Asked, whole: Resource, current: Version) -> Version:
     """Write the Consent that came along, the sub-task, and the step of the whole; return the sub-task."""
     engine, now = unit.engine, render_instant(unit.uow.last_updated)
+    wording = engine.rulebook.wording
     links = Links(unit, engine.own_base, engine.rulebook.governs)
     recipient = _recipient(unit, asked, links, now)
-    part = _part(whole, asked, recipient, now)
+    part = _part(whole, asked, recipient, now, wording)
     if asked.text("consent-way"):
         asking = (
             [unit.principal.organization]
@@ -91,11 +92,10 @@ def _written(unit: Unit, asked: Asked, whole: Resource, current: Version) -> Ver
         )
         consent = consent_of(asked, links.key(whole["for"]), asking, recipient.organizations, now)
         made = unit.write(_valid(engine, consent), engine.ids.new_id(), "POST", None)
-        part["input"] = [*items(part.get("input")), _input(CONSENT, "Consent to a hand-over", f"Consent/{made.id}")]
+        part["input"] = [*items(part.get("input")), _input(wording.kind(CONSENT), f"Consent/{made.id}")]
     created = unit.write(_valid(engine, part), engine.ids.new_id(), "POST", None)
     if asked.one("part") is not True:
-        step = {"coding": [{"system": BUSINESS_STATUS, "code": HANDED_OVER, "display": "Handed over"}]}
-        changed = {**whole, "businessStatus": step, "lastModified": now}
+        changed = {**whole, "businessStatus": wording.concept(BUSINESS_STATUS, HANDED_OVER), "lastModified": now}
         unit.write(_valid(engine, changed), whole["id"], "PUT", current)
     return created
 
@@ -113,7 +113,7 @@ def _recipient(unit: Unit, asked: Asked, links: Links, now: str) -> Recipients:
     return Recipients(({"reference": links.key(chosen)},), tuple(sorted(links.organizations(chosen))))
 
 
-def _part(whole: Resource, asked: Asked, recipient: Recipients, now: str) -> Resource:
+def _part(whole: Resource, asked: Asked, recipient: Recipients, now: str, wording: Wording) -> Resource:
     """Return the sub-task: what is asked stays, who asks is the owner of the whole, why is the reason of the hand-over."""
     (performer,) = recipient.performers
     service = performer["reference"].startswith("HealthcareService/")
@@ -130,6 +130,7 @@ def _part(whole: Resource, asked: Asked, recipient: Recipients, now: str) -> Res
         "priority": whole.get("priority"),
         "code": {"coding": [FULFILL]},
         "description": whole.get("description"),
+        "_description": whole.get("_description"),
         "focus": whole.get("focus"),
         "for": {"reference": whole["for"]["reference"]} if "reference" in whole["for"] else whole["for"],
         "authoredOn": now,
@@ -138,13 +139,12 @@ def _part(whole: Resource, asked: Asked, recipient: Recipients, now: str) -> Res
         "owner": owner,
         "reasonCode": {"text": asked.text("reason")},
         "restriction": {"period": {"end": asked.text("contact-by")}} if asked.text("contact-by") else None,
-        "input": [_input(SERVICE_PARAMETER, "Healthcare service", performer["reference"])] if service else None,
+        "input": [_input(wording.kind(SERVICE_PARAMETER), performer["reference"])] if service else None,
     }
     return {name: value for name, value in made.items() if value is not None}
 
 
-def _input(code: str, text: str, target: str) -> Resource:
-    kind = {"coding": [{"system": TASK_PARAMETER, "code": code}], "text": text}
+def _input(kind: Resource, target: str) -> Resource:
     return {"type": kind, "valueReference": {"reference": target}}
 
 

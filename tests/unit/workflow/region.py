@@ -1,6 +1,8 @@
 """An invented region around Vilvoorde, kept in dictionaries, with a unit of work that settles as the server's does."""
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from fhir_server.access.principal import PLATFORM, Principal
@@ -10,6 +12,14 @@ from fhir_server.workflow.codes import CONSENT_PROFILE, REFERRAL_PROFILE, SERVIC
 from fhir_server.workflow.effects import Change, Create, Emit, Update
 from fhir_server.workflow.links import codings
 from fhir_server.workflow.rules import Rulebook
+from fhir_server.workflow.wording import Wording
+
+FOLDER = Path(__file__).parents[3] / "terminology" / "code-systems"
+CODE_SYSTEMS = [
+    json.loads((FOLDER / f"CodeSystem-{name}.json").read_bytes())
+    for name in ("task-kind", "task-parameter", "status-reason", "social-need")
+]
+ENGLISH = Wording("en", CODE_SYSTEMS)
 
 NOW = "2026-11-23T09:30:00.000Z"
 ROUNDS = 8
@@ -151,7 +161,7 @@ class Region:
     """The record, and the unit of work on it: all of `commit` or nothing. Also the `Related` of the rules."""
 
     def __init__(self, *extra: Resource, rulebook: Rulebook | None = None) -> None:
-        self.rulebook = rulebook or Rulebook.load()
+        self.rulebook = rulebook or Rulebook.load(wording=ENGLISH)
         self.record = {type_and_id(one): one for one in [*base_resources(), *extra]}
         self.events: list[tuple[str, str]] = []
         self.moves: list[tuple[str, str, str, frozenset[str]]] = []

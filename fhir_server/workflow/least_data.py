@@ -9,10 +9,10 @@ from typing import Final
 from fhir_server.model.issue import Issue
 from fhir_server.model.resource import Resource
 from fhir_server.workflow.case import Case
-from fhir_server.workflow.codes import TASK_PARAMETER
 from fhir_server.workflow.keys import violation
 from fhir_server.workflow.links import items
 from fhir_server.workflow.permission import goes_out
+from fhir_server.workflow.wording import Wording
 
 AGE_BAND, MUNICIPALITY = "age-band", "municipality"
 _BANDS: Final = ((12, "0-11"), (18, "12-17"), (25, "18-24"), (45, "25-44"), (65, "45-64"), (80, "65-79"))
@@ -21,17 +21,12 @@ _UNTAKEN: Final = frozenset({"draft", "requested", "received", "ready"})
 _PERSONS: Final = frozenset({"Patient", "RelatedPerson", "Person"})
 
 
-def inputs_about(patient: Resource | None, now: str) -> list[Resource]:
+def inputs_about(patient: Resource | None, now: str, wording: Wording) -> list[Resource]:
     """Return the inputs that say how old somebody is and where they live, as far as it is known."""
     if patient is None or patient.get("resourceType") != "Patient":
         return []
     said = {AGE_BAND: _age_band(patient, now), MUNICIPALITY: _municipality(patient)}
-    texts = {AGE_BAND: "Age band", MUNICIPALITY: "Municipality"}
-    return [
-        {"type": {"coding": [{"system": TASK_PARAMETER, "code": code}], "text": texts[code]}, "valueString": value}
-        for code, value in said.items()
-        if value
-    ]
+    return [{"type": wording.kind(code), "valueString": value} for code, value in said.items() if value]
 
 
 def least_data_issues(case: Case) -> tuple[Issue, ...]:

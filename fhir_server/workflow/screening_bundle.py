@@ -6,7 +6,7 @@ from typing import Any, Final
 from fhir_server.model.errors import RuleViolated
 from fhir_server.model.issue import Issue
 from fhir_server.model.resource import Resource, type_and_id
-from fhir_server.workflow.screening_extraction import URI_SYSTEM, Extracted, Source, lasting_urn
+from fhir_server.workflow.screening_extraction import URI_SYSTEM, Extracted, Source, lasting_urn, refers_to
 from fhir_server.workflow.screening_flow import Flow, read_given
 from fhir_server.workflow.screening_form import Form
 from fhir_server.workflow.screening_kept import renewed, resolved, retired, urn_of
@@ -33,8 +33,16 @@ def extracted(form: Form, response: Resource, basis: str, reference: str) -> tup
     root = read_given(form, response)
     source = Source(form, root, Flow(form, root), response, basis, reference)
     found = list(observations(source))
-    templated = [_with_evidence(one, found, source) for one in Templates(source).extracted()]
+    templated = [_with_evidence(_by_people(one), found, source) for one in Templates(source).extracted()]
     return source, [*found, *templated, *assessments(source, found)]
+
+
+def _by_people(one: Extracted) -> Extracted:
+    """Leave out who recorded or asserted a need where R4 has only people there; the Provenance names the author anyhow."""
+    if one.resource["resourceType"] != "Condition":
+        return one
+    strange = {name for name in ("recorder", "asserter") if refers_to(one.resource.get(name), "Organization", "Device")}
+    return one._replace(resource={name: value for name, value in one.resource.items() if name not in strange})
 
 
 def _with_evidence(one: Extracted, found: Sequence[Extracted], source: Source) -> Extracted:

@@ -1,5 +1,6 @@
 """A questionnaire in the pages: what follows from an answer is asked, what is required is missed, needs come out of it."""
 
+import random
 from collections.abc import Iterator
 
 import pytest
@@ -42,7 +43,7 @@ def test_a_question_appears_when_its_condition_holds_and_counts_only_then(practi
     assert asked.all("input", name="money.needs")
     marks = {f"{domain}.mark": "8" for domain in DOMAINS}
     hidden = practice.submit(SCAN, button="go-on", **marks, **{"money.needs": f"{NEED}financial-insecurity"})
-    assert hidden.answer.url.path == "/refer"
+    assert hidden.form("/refer/services")
     assert not [one for one in hidden.all("input", name="need") if one.get("checked") is not None]
 
 
@@ -65,3 +66,22 @@ def test_half_an_answer_is_marked_and_kept(wrong: dict[str, str], practice: Brow
     assert "Answer the marked questions too." in page.said()
     for name, value in wrong.items():
         assert page.all("input", name=name, value=value)
+
+
+def test_answers_that_are_too_long_to_carry_are_refused_at_once(practice: Browser) -> None:
+    words = {"linkId": "words", "type": "text", "text": "In your own words"}
+    form = {"resourceType": "Questionnaire", "id": "words", "url": "https://example.org/Questionnaire/words", "status": "active",
+            "title": "Words", "item": [words]}  # fmt: skip
+    stored = practice.http.put(
+        "/fhir/Questionnaire/words", json=form, headers={"X-Dev-Roles": "operator", "Accept": "*/*"}
+    )
+    assert stored.status_code == 201, stored.text
+    practice.open("/refer/questionnaires/words")
+    page = practice.submit(
+        "/refer/questionnaires/words", button="go-on", words=random.Random(7).randbytes(45_000).hex()
+    )
+    assert page.status == 422
+    assert "too long to be sent along" in page.said()
+    assert not page.all("input", name="answers")
+    practice.open("/refer/questionnaires/words")
+    assert practice.submit("/refer/questionnaires/words", button="go-on", words="x" * 90_000).form("/refer/services")

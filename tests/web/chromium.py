@@ -64,7 +64,7 @@ class Chromium:
     def act(self, script: str) -> None:
         """Do something that leads to another page, and wait until it is there."""
         self.run("document.documentElement.dataset.old = 'yes'")
-        self.run(script)
+        self.run(f"setTimeout(() => {{ {script} }}, 0) && 0")  # the answer comes before the page is left
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline and self.run("document.documentElement?.dataset.old || ''") == "yes":
             time.sleep(0.05)

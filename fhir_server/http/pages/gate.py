@@ -14,7 +14,6 @@ from fhir_server.http.pages.site import Site
 from fhir_server.http.pages.visit import Visit, visit_of
 from fhir_server.interactions.status import status_of_error
 from fhir_server.model.errors import FhirError, Throttled, Unauthenticated
-from fhir_server.validation.wording import outcome_in
 
 Work = Callable[[Visit], Awaitable[Response]]
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -63,8 +62,7 @@ async def refused(visit: Visit, error: FhirError, back: str = "") -> Response:
     """Answer with a page that says why the FHIR interface refused; somebody else's change gets words of its own."""
     status = status_of_error(error)
     kind = _KINDS.get(status, "refused")
-    told, _ = outcome_in(error.issues, visit.texts.language)
-    said = [issue.diagnostics for issue in told] if kind in ("refused", "forbidden") else []
+    said = visit.words(error) if kind in ("refused", "forbidden") else []
     answer = await visit.page("failed.html", status=status, kind=kind, said=said, back=back)
     if isinstance(error, Throttled):
         answer.headers["retry-after"] = str(error.retry_after)

@@ -2,45 +2,27 @@
 
 import re
 import secrets
-from datetime import date
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from fastapi import Response
 
-from fhir_server.http.pages.questionnaire import offered
+from fhir_server.http.pages.kept_answers import answers_kept, opened
+from fhir_server.http.pages.needs import needs_page
+from fhir_server.http.pages.questions import is_day
 from fhir_server.http.pages.referral import Order, send_order
 from fhir_server.http.pages.suggestions import area_of, place_query, suggested
 from fhir_server.http.pages.visit import Form, Visit, check_referrer
 from fhir_server.http.pages.words import CODES, PROFILE, addresses, concept, labels, person_name
 from fhir_server.interactions.status import status_of_error
 from fhir_server.model.errors import FhirError, Malformed
-from fhir_server.model.issue import Issue
 from fhir_server.model.resource import Resource
-from fhir_server.validation.wording import outcome_in
 
-LANGUAGES: Final = (
-    "nl",
-    "fr",
-    "de",
-    "en",
-    "ar",
-    "tr",
-    "es",
-    "it",
-    "pl",
-    "pt",
-    "ro",
-    "bg",
-    "ru",
-    "uk",
-    "fa",
-    "ps",
-    "ti",
-)
 _NUMBER: Final = re.compile(r"[0-9a-f]{32}")
 _LONGEST_REASON: Final = 250
+_ASKED: Final = ("need", "place", "age", "language", "at-home")
+"""What the services were looked up by."""
 _MOST_FOUND: Final = "10"
 _FIELDS: Final = (
     "given",
@@ -67,34 +49,7 @@ async def needs(visit: Visit) -> Response:
 async def services(visit: Visit) -> Response:
     """Show which services fit, and why."""
     check_referrer(visit)
-    query = visit.query
-    chosen, place = query.all("need"), query.one("place", 80)
-    missing = [name for name, there in (("need", chosen), ("place", place)) if not there]
-    if missing:
-        return await _needs(visit, [visit.texts(f"refer.missing.{name}") for name in missing], HTTPStatus.BAD_REQUEST)
-    asked = [*(("need", code) for code in chosen), place_query(place)]
-    if age := query.one("age", 10):
-        asked.append(("age", age))
-    asked += [("language", code) for code in query.all("language")]
-    asked += [("at-home", "true")] if query.flag("at-home") else []
-    asked += [("exclusions", "true")] if query.flag("exclusions") else []
-    try:
-        found = await suggested(visit.fhir, asked, place)
-    except FhirError as error:
-        told = error.issues if error.issues[0].key != "unknown-area" else ()
-        said = _words(visit, told) or [visit.texts("refer.unknown-place", place=place)]
-        return await _needs(visit, said, status_of_error(error))
-    known = labels(await visit.fhir.choices("social-need"))
-    return await visit.page(
-        "refer-services.html",
-        found=found,
-        names=[known.get(code, code) for code in chosen],
-        place=place,
-        kept=[(name, value) for name, value in query.pairs if name in ("need", "place", "age", "language", "at-home")],
-        more=urlencode([*query.pairs, ("exclusions", "yes")]),
-        change=urlencode(query.pairs),
-        exclusions=query.flag("exclusions"),
-    )
+    return await _services(visit, visit.filled, unchosen=visit.filled.flag("none"))
 
 
 async def person(visit: Visit) -> Response:
@@ -103,17 +58,17 @@ async def person(visit: Visit) -> Response:
     if not visit.query.all("service"):
         back = urlencode([*visit.query.pairs, ("none", "yes")])
         return visit.see_other(f"/refer/services?{back}")
-    place = visit.query.one("place", 80)
-    named = "postal" if place_query(place)[0] == "postal-code" else "city"
-    address = ((await area_of(visit.fhir, place)) or {}).get("address", {})
-    home = {"postal": str(address.get("postalCode", "")), "city": str(address.get("city", ""))} | {named: place}
-    return await _person(visit, visit.query, home, ())
+    return await _person(visit, visit.query, await _home(visit, visit.query), ())
 
 
 async def send(visit: Visit) -> Response:
     """Find a person who was referred before, or send the referral."""
     check_referrer(visit)
     form = visit.form
+    if form.one("do") == "ask":
+        if not form.all("service"):
+            return await _services(visit, form, unchosen=True)
+        return await _person(visit, form, await _home(visit, form), ())
     values = {name: form.one(name, 500) for name in _FIELDS}
     if form.one("do") == "find":
         return await _person(visit, form, values, (), found=await _find(visit, values["find"]))
@@ -123,25 +78,56 @@ async def send(visit: Visit) -> Response:
     try:
         made = await send_order(visit.fhir, await _order(visit, values))
     except FhirError as error:
-        return await _person(visit, form, values, _words(visit, error.issues), status=status_of_error(error))
+        another = error.issues[0].key == "refer-response"
+        said = [visit.texts("refer.answers-of-another")] if another else visit.words(error)
+        return await _person(visit, form, values, said, status=status_of_error(error))
     return visit.see_other(f"/referrals/{made}?done=sent")
 
 
 async def _needs(visit: Visit, said: Any, status: int = HTTPStatus.OK) -> Response:
-    query = visit.query
+    return await needs_page(visit, visit.filled, said, status, answers=answers_kept(visit))
+
+
+async def _services(visit: Visit, kept: Form, *, unchosen: bool) -> Response:
+    """Answer with the services that fit; `unchosen` tells that none was ticked."""
+    answers, chosen, place = answers_kept(visit), kept.all("need"), kept.one("place", 80)
+    missing = [name for name, there in (("need", chosen), ("place", place)) if not there]
+    if missing:
+        return await _needs(visit, [visit.texts(f"refer.missing.{name}") for name in missing], HTTPStatus.BAD_REQUEST)
+    asked = [*(("need", code) for code in chosen), place_query(place)]
+    if age := kept.one("age", 10):
+        asked.append(("age", age))
+    asked += [("language", code) for code in kept.all("language")]
+    asked += [("at-home", "true")] if kept.flag("at-home") else []
+    asked += [("exclusions", "true")] if kept.flag("exclusions") else []
+    try:
+        found = await suggested(visit.fhir, asked, place)
+    except FhirError as error:
+        unknown = error.issues[0].key == "unknown-area"
+        said = [visit.texts("refer.unknown-place", place=place)] if unknown else visit.words(error)
+        return await _needs(visit, said, status_of_error(error))
+    known = labels(await visit.fhir.choices("social-need"))
+    asking = [pair for pair in kept.pairs if pair[0] in _ASKED]
     return await visit.page(
-        "refer-needs.html",
-        status=status,
-        said=said,
-        questionnaires=await offered(visit),
-        domains=await visit.fhir.choices("social-need"),
-        chosen=frozenset(query.all("need")),
-        place=query.one("place", 80),
-        age=query.one("age", 10),
-        languages_spoken=LANGUAGES,
-        spoken=frozenset(query.all("language")),
-        at_home=query.flag("at-home"),
+        "refer-services.html",
+        found=found,
+        names=[known.get(code, code) for code in chosen],
+        place=place,
+        kept=asking,
+        answers=answers,
+        unchosen=unchosen,
+        more=urlencode([*asking, ("exclusions", "yes")]),
+        change=urlencode(asking),
+        exclusions=kept.flag("exclusions"),
     )
+
+
+async def _home(visit: Visit, kept: Form) -> dict[str, str]:
+    """Return postal code and municipality of the place that was filled in, as far as they are known."""
+    place = kept.one("place", 80)
+    named = "postal" if place_query(place)[0] == "postal-code" else "city"
+    address = ((await area_of(visit.fhir, place)) or {}).get("address", {})
+    return {"postal": str(address.get("postalCode", "")), "city": str(address.get("city", ""))} | {named: place}
 
 
 async def _person(
@@ -159,12 +145,14 @@ async def _person(
         consented=kept.flag("consented"),
         services=[(one["id"], one.get("name", one["id"])) for one in chosen],
         names=[known.get(code, code) for code in kept.all("need")],
-        kept=[(name, value) for name, value in kept.pairs if name in ("need", "place", "age", "service")],
+        kept=[pair for pair in kept.pairs if pair[0] in _ASKED or pair[0] == "service"],
+        asking=[pair for pair in kept.pairs if pair[0] in _ASKED],
+        answers=answers_kept(visit),
         ways=await visit.fhir.choices("consent-way"),
         preferences=await visit.fhir.choices("contact-preference"),
         number=number if _NUMBER.fullmatch(number) else secrets.token_hex(16),
         found=found,
-        change=urlencode([pair for pair in kept.pairs if pair[0] in ("need", "place", "age", "language", "at-home")]),
+        change=urlencode([pair for pair in kept.pairs if pair[0] in _ASKED]),
     )
 
 
@@ -192,7 +180,7 @@ def _missing(visit: Visit, values: dict[str, str]) -> list[str]:
             wrong.append(texts("refer.missing.name"))
         if not values["phone"] and not values["email"] and not values["street"]:
             wrong.append(texts("refer.missing.contact"))
-        if values["birth"] and not _is_day(values["birth"]):
+        if values["birth"] and not is_day(values["birth"]):
             wrong.append(texts("refer.missing.birth"))
     if not values["reason"] or len(values["reason"]) > _LONGEST_REASON:
         wrong.append(texts("refer.missing.reason"))
@@ -203,7 +191,7 @@ def _missing(visit: Visit, values: dict[str, str]) -> list[str]:
 
 async def _order(visit: Visit, values: dict[str, str]) -> Order:
     form = visit.form
-    number = form.one("number", 40)
+    number, answers = form.one("number", 40), answers_kept(visit)
     needs_asked, chosen = dict.fromkeys(form.all("need")), dict.fromkeys(form.all("service"))
     if not needs_asked or not chosen or not _NUMBER.fullmatch(number):
         raise Malformed("The form is not complete. Begin again with the needs.", key="form-field")
@@ -214,6 +202,7 @@ async def _order(visit: Visit, values: dict[str, str]) -> Order:
         tuple(f"HealthcareService/{name}" for name in chosen),
         values["way"],
         number,
+        opened(visit, answers) if answers else None,
     )
 
 
@@ -250,15 +239,3 @@ async def _patient(visit: Visit, values: dict[str, str]) -> Resource:
 
 def _full(members: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in members.items() if value}
-
-
-def _is_day(text: str) -> bool:
-    try:
-        return date.fromisoformat(text).isoformat() == text
-    except ValueError:
-        return False
-
-
-def _words(visit: Visit, issues: tuple[Issue, ...]) -> list[str]:
-    told, _ = outcome_in(issues, visit.texts.language)
-    return [issue.diagnostics for issue in told]

@@ -25,6 +25,8 @@ class Order(NamedTuple):
     """How the person consented: a code."""
     form: str
     """32 hexadecimal digits: the same form sent twice has the same, and makes one referral."""
+    response: Resource | None = None
+    """The answers that the needs come from."""
 
 
 async def send_order(fhir: Fhir, order: Order) -> str:
@@ -45,6 +47,12 @@ def _parameters(order: Order) -> Iterator[Resource]:
     for service in order.services:
         yield {"name": "recipient", "valueReference": {"reference": service}}
     yield {"name": "consent-way", "valueCode": order.way}
-    form = order.form
+    yield {"name": "identifier", "valueIdentifier": form_identifier(order.form)}
+    if order.response is not None:
+        yield {"name": "response", "resource": order.response}
+
+
+def form_identifier(form: str) -> Resource:
+    """Return the Identifier of 32 hexadecimal digits."""
     name = f"urn:uuid:{form[:8]}-{form[8:12]}-{form[12:16]}-{form[16:20]}-{form[20:]}"
-    yield {"name": "identifier", "valueIdentifier": {"system": _FORMS, "value": name}}
+    return {"system": _FORMS, "value": name}

@@ -7,6 +7,7 @@ from fastapi import Response
 from fhir_server.http.pages.fhir import version_of
 from fhir_server.http.pages.gate import refused
 from fhir_server.http.pages.referral import NUMBER
+from fhir_server.http.pages.stored import stored_of
 from fhir_server.http.pages.task import Message, Step, messages_of, needs_of, timeline_of
 from fhir_server.http.pages.tasks import OPEN, Names, is_overdue, own_references
 from fhir_server.http.pages.visit import Visit
@@ -104,6 +105,7 @@ async def show(visit: Visit) -> Response:
         may_withdraw=request["status"] in ("active", "on-hold") and visit.refers,
         again=any(task["status"] == "rejected" for task in tasks),
         done=visit.query.one("done", 40),
+        stored=await stored_of(visit, request),
     )
 
 

@@ -4,6 +4,7 @@ from datetime import tzinfo
 from typing import NamedTuple
 
 from fhir_server.access.accounts import Accounts
+from fhir_server.access.keys import Box
 from fhir_server.access.sessions import Sessions
 from fhir_server.access.sign_in import SignIn
 from fhir_server.http.limits import Buckets
@@ -23,6 +24,8 @@ class Site(NamedTuple):
     """Where the people who read the pages are."""
     failures: Buckets
     """Attempts to sign in that failed, by network address."""
+    answers: Box
+    """Seals the answers to a questionnaire on their way through the pages."""
     accounts: Accounts | None = None
     """None in development mode: there a person and a role are chosen from a list."""
     sign_in: SignIn | None = None

@@ -18,6 +18,7 @@ from fhir_server.http.pages.words import (
     said,
 )
 from fhir_server.model.resource import Resource
+from fhir_server.workflow.wording import in_language
 
 _NOT_FOR_OWNERS: Final = frozenset(
     {"consent-revoked", "referral-withdrawn", "referral-on-hold", "subtask-parent-cancelled"}
@@ -74,7 +75,7 @@ async def _page(visit: Visit, task: Resource) -> Response:
         "task.html",
         task=task,
         version=version_of(task),
-        need=task.get("description", ""),
+        need=in_language(task, "description", visit.texts.language),
         reason=said(task.get("reasonCode")),
         age=input_text(task, "age-band"),
         municipality=input_text(task, "municipality"),
@@ -116,7 +117,10 @@ def _for_owners(choices: tuple[Choice, ...]) -> list[Choice]:
 
 def _why(task: Resource, known: dict[str, str]) -> str:
     reason = task.get("statusReason") or {}
-    parts = (known.get(code_of(reason), ""), str(reason.get("text", "")))
+    label, text = known.get(code_of(reason), ""), str(reason.get("text", ""))
+    if any(text == one.get("display") for one in reason.get("coding", ())):
+        text = "" if label else text  # the display in another language: nobody added words to the code
+    parts = (label, text)
     return ": ".join(dict.fromkeys(part for part in parts if part))
 
 

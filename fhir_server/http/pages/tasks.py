@@ -8,6 +8,7 @@ from fhir_server.http.pages.words import BUSINESS, Labels, code_of, due_of, inpu
 from fhir_server.model.clock import render_instant
 from fhir_server.model.resource import Resource
 from fhir_server.model.temporal import parse_temporal
+from fhir_server.workflow.wording import in_language
 
 TAKEN: Final = frozenset({"accepted", "in-progress", "on-hold", "completed"})
 """The states in which the person may be known to the organisation, as far as the policies go."""
@@ -108,15 +109,15 @@ def section_query(name: str, owners: str, now_ms: int) -> tuple[tuple[str, str],
 async def lines(tasks: Iterable[Resource], fhir: Fhir, known: Labels, now_ms: int) -> list[Line]:
     """Return what a list shows of Tasks; the person only once the Task was accepted."""
     names = Names(fhir)
-    return [await _line(task, names, known, now_ms) for task in tasks]
+    return [await _line(task, names, known, now_ms, fhir.language) for task in tasks]
 
 
-async def _line(task: Resource, names: Names, known: Labels, now_ms: int) -> Line:
+async def _line(task: Resource, names: Names, known: Labels, now_ms: int, language: str) -> Line:
     person = await names.of(reference_of(task.get("for"))) if task["status"] in TAKEN else ""
     about = (input_text(task, "age-band"), input_text(task, "municipality"))
     return Line(
         task["id"],
-        str(task.get("description", "")),
+        in_language(task, "description", language),
         said(task.get("reasonCode")),
         person,
         " · ".join(part for part in about if part),

@@ -17,6 +17,7 @@ from fhir_server.http.pages.templating import render
 from fhir_server.http.pages.texts import Texts, choose
 from fhir_server.http.security import DEVELOPMENT_NOTICE, PAGE_POLICY
 from fhir_server.model.errors import FhirError, Forbidden, Malformed, TooLarge
+from fhir_server.validation.wording import outcome_in
 
 _LARGEST: Final = 256 * 1024
 _MOST_FIELDS: Final = 1000
@@ -107,6 +108,11 @@ class Visit:
         return self.site.sessions.csrf(f"visitor:{self.visitor}")
 
     @property
+    def filled(self) -> Form:
+        """What was filled in: the form that was sent, or the query of a link."""
+        return self.form if self.request.method == "POST" else self.query
+
+    @property
     def here(self) -> str:
         """The path and query of this page, for links that come back to it."""
         url = self.request.url
@@ -134,6 +140,11 @@ class Visit:
             "vary": "cookie, accept-language",
         }
         return self.finish(Response(render(template, values), status, headers, "text/html; charset=utf-8"))
+
+    def words(self, error: FhirError) -> list[str]:
+        """Return what a refusal says, in the language of the visit as far as it is there."""
+        told, _ = outcome_in(error.issues, self.texts.language)
+        return [issue.diagnostics for issue in told]
 
     def see_other(self, path: str) -> Response:
         """Send the browser on with GET, so that a reload repeats nothing."""

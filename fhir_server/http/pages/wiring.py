@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fastapi import APIRouter
 
+from fhir_server.access.keys import Box
 from fhir_server.access.sessions import Sessions
 from fhir_server.http.limits import Buckets
 from fhir_server.http.pages.browser import PageCookies
@@ -25,7 +26,8 @@ def wired_pages(
 ) -> APIRouter:
     """Return the routes of the pages. Raises ValueError for a time zone that is not known.
 
-    `secret` and `lives` (minutes of rest, hours in all) are for the sessions of development mode; protected mode has its own.
+    `secret` seals what forms carry; with `lives` (minutes of rest, hours in all) it is also for the sessions of development
+    mode, protected mode has its own.
     """
     idle, hours = lives
     return pages_router(
@@ -38,6 +40,7 @@ def wired_pages(
             PageCookies(secure=base.startswith("https:")),
             _zone(time_zone),
             Buckets(failures_per_minute / 60, max(1.0, failures_per_minute)),
+            Box(secret, "answers in a form"),
             protection.accounts if protection is not None else None,
             protection.sign_in if protection is not None else None,
         )

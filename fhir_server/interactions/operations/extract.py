@@ -4,7 +4,8 @@ The answer is a transaction Bundle that the caller may look at and post. With `s
 work. What one response gives has a lasting identity, so extracting it again updates and never doubles.
 """
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, NamedTuple
 
 from fhir_server.interactions.bundle.plan import plan
 from fhir_server.interactions.bundle.transaction import transaction
@@ -29,6 +30,7 @@ from fhir_server.model.resource import Resource
 from fhir_server.store.port import Snapshot
 from fhir_server.workflow.screening_answers import WHOLE
 from fhir_server.workflow.screening_bundle import entries, extracted
+from fhir_server.workflow.screening_extraction import Extracted
 
 DEFINITION: Final = "https://w3id.org/social-referral/OperationDefinition/questionnaire-response-extract"
 
@@ -53,8 +55,19 @@ def extract(engine: Engine, request: Request, place: Place) -> Operation:
     return Writing(work, heavy=True)
 
 
-def _bundle(engine: Engine, inputs: Inputs, place: Place, snapshot: Snapshot) -> Resource:
-    sent = _sent(inputs, place, snapshot)
+class Gathered(NamedTuple):
+    """What a response gives rise to: the entries of the transaction that stores it, what it holds, and by URN what was made before."""
+
+    entries: tuple[Resource, ...]
+    found: tuple[Extracted, ...]
+    known: Mapping[str, Resource]
+
+
+def gathered(engine: Engine, snapshot: Snapshot, sent: Sent, questionnaire: Resource | None = None) -> Gathered:
+    """Return what a response gives rise to; a `questionnaire` that was sent along is preferred.
+
+    Raises RuleViolated for a response that is not final, or does not answer its questionnaire.
+    """
     response = sent.response
     if response["status"] not in WHOLE:
         raise RuleViolated(
@@ -63,7 +76,7 @@ def _bundle(engine: Engine, inputs: Inputs, place: Place, snapshot: Snapshot) ->
             key="extract-not-final",
             expression="QuestionnaireResponse.status",
         )
-    form = form_for(engine, snapshot, response, inputs.value("questionnaire"))
+    form = form_for(engine, snapshot, response, questionnaire)
     right = require_answers(engine, snapshot, form, response)
     source, found = extracted(form, right, sent.basis, sent.reference)
     known = earlier(snapshot, sent, found)
@@ -73,6 +86,12 @@ def _bundle(engine: Engine, inputs: Inputs, place: Place, snapshot: Snapshot) ->
         *entries(source, found, known, provenance_of(snapshot, sent), now),
         *fulfilled_tasks(snapshot, source, found, now),
     ]
+    return Gathered(tuple(listed), tuple(found), known)
+
+
+def _bundle(engine: Engine, inputs: Inputs, place: Place, snapshot: Snapshot) -> Resource:
+    sent = _sent(inputs, place, snapshot)
+    listed = list(gathered(engine, snapshot, sent, inputs.value("questionnaire")).entries)
     return {"resourceType": "Bundle", "type": "transaction", **({"entry": listed} if listed else {})}
 
 

@@ -44,7 +44,7 @@ def refer(engine: Engine, request: Request, place: Place) -> Operation:
             key="refer-input",
             expression=asked.place(others[0]),
         )
-    heavy = sent is not None and len(items(sent.get("entry"))) > _LIGHT
+    heavy = "response" in asked.values or (sent is not None and len(items(sent.get("entry"))) > _LIGHT)
     return Writing(partial(_work, engine, request, asked), heavy=heavy)
 
 

@@ -15,6 +15,7 @@ from fhir_server.model.temporal import parse_temporal
 DEFINITION: Final = "https://w3id.org/social-referral/OperationDefinition/refer"
 MOST_NEEDS: Final = 20
 MOST_RECIPIENTS: Final = 10
+MOST_RESPONSES: Final = 5
 LINE: Final = 250
 """Characters of a reason: as profile social-referral has it (ssr-3)."""
 _NAME: Final = 200
@@ -27,6 +28,7 @@ _LENGTHS: Final = {
     "postal-code": 20,
     "city": _NAME,
 }
+_MOST: Final = {"need": MOST_NEEDS, "recipient": MOST_RECIPIENTS, "plan": MOST_RECIPIENTS, "response": MOST_RESPONSES}
 _PRIORITIES: Final = ("routine", "urgent", "asap", "stat")
 _PERSON: Final = ("patient", "subject", "name")
 _CONSENT: Final = ("consent", "consent-reference", "consent-way", "consent-pending")
@@ -120,6 +122,12 @@ def _parties(asked: Asked) -> list[Issue]:
             f"Say in one way whether the person consents: {', '.join(_CONSENT)}. Found {' and '.join(given) or 'none'}."
         )
         issues.append(issue(text, asked.place(given[1]) if given else "Parameters"))
+    if "response" in asked.values and asked.one("consent-pending") is True:
+        text = (
+            "Answers are given by the person, who can then be asked for consent too. Leave the response out of a signal "
+            "(consent-pending), or send it with the consent."
+        )
+        issues.append(issue(text, asked.place("response"), "business-rule"))
     if not asked.text("reason"):
         text = f"Say in one line why the person is referred: reason, 1 to {LINE} characters."
         issues.append(issue(text, asked.place("reason")))
@@ -133,7 +141,7 @@ def _counts(asked: Asked) -> list[Issue]:
             asked.place(name, most),
             "too-long",
         )
-        for name, most in (("need", MOST_NEEDS), ("recipient", MOST_RECIPIENTS), ("plan", MOST_RECIPIENTS))
+        for name, most in _MOST.items()
         if len(asked.all(name)) > most
     ]
 

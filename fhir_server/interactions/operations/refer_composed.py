@@ -1,9 +1,10 @@
 """The transaction Bundle that `$refer` does: as it was sent, with what we add; or composed from the short form."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
+from fhir_server.interactions.operations.refer_answers import Answers, answers_of, one_need
 from fhir_server.interactions.operations.refer_asked import Asked, issue
 from fhir_server.interactions.operations.refer_parts import claiming, consent_of, patient_of, request_of, signal_of
 from fhir_server.interactions.operations.refer_people import (
@@ -94,14 +95,18 @@ def of_parameters(request: Request, asked: Asked, unit: Unit) -> Composed:
     else:
         organizations = sorted(links.organizations(requester))
         made["consent"] = consent_of(asked, parts["subject"], organizations, found.organizations, now)
-    made["request"] = request_of(asked, _needs(unit, asked), parts, _free_number(unit), now)
+    answers = answers_of(unit, asked, parts["subject"], requester, now)
+    needs = _needs(unit, asked, asked.all("need") or one_need(asked, answers))
+    parts["reasons"] = answers.reasons([(one["coding"][0]["system"], one["coding"][0]["code"]) for one in needs])
+    made["request"] = request_of(asked, needs, parts, _free_number(unit), now)
     if pending:
-        made["task"] = signal_of(made["request"], _URLS["request"], patient, now)
+        made["task"] = signal_of(made["request"], _URLS["request"], patient, now, unit.engine.rulebook.wording)
     entries = [
         {"fullUrl": _URLS[name], "resource": one, "request": {"method": "POST", "url": one["resourceType"]}}
         for name, one in made.items()
     ]
-    places = dict(_places(asked, list(made)))
+    places = dict(_places(asked, list(made))) | dict(_answer_places(asked, answers, len(entries)))
+    entries += [entry for entry, _ in answers.entries]
     bundle: Resource = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
     return Composed(bundle, lambda text: _in_parameters(text, places), notes)
 
@@ -170,6 +175,14 @@ def _places(asked: Asked, names: list[str]) -> Iterator[tuple[str, str]]:
                     yield f"{root}.{member}[{position}]", asked.place(parameter, position)
 
 
+def _answer_places(asked: Asked, answers: Answers, start: int) -> Iterator[tuple[str, str]]:
+    """Yield the expressions of what was made of responses with where these stand; entries begin at `start`."""
+    for position, (entry, index) in enumerate(answers.entries, start):
+        place = asked.place("response", index)
+        own = entry["resource"]["resourceType"] == "QuestionnaireResponse"
+        yield f"Bundle.entry[{position}].resource", place if own else place.removesuffix(".resource")
+
+
 def _in_parameters(expression: str, places: dict[str, str]) -> str:
     """Return where the element of a composed resource stands in what was sent: the deepest place that is known."""
     best = max(
@@ -204,12 +217,12 @@ def _require_open(unit: Unit, request: Resource, root: str) -> None:
         raise RuleViolated(issues=issues)
 
 
-def _needs(unit: Unit, asked: Asked) -> list[Resource]:
+def _needs(unit: Unit, asked: Asked, named: Sequence[str]) -> list[Resource]:
     """Return the needs as CodeableConcepts, each once; raises Invalid for each code that our code system lacks."""
     known = unit.engine.terminology.on(unit.uow, committed=False).code_system(_NEED)
     found: dict[tuple[str, str], Resource] = {}
     issues = []
-    for index, text in enumerate(asked.all("need") or (_VAGUE,)):
+    for index, text in enumerate(named or (_VAGUE,)):
         system, bar, code = str(text).strip().rpartition("|")
         system = system if bar else _NEED
         concept = known.get(code) if known is not None and system == _NEED else None
@@ -217,7 +230,8 @@ def _needs(unit: Unit, asked: Asked) -> list[Resource]:
             said = f"{code[:60]!r} is no need of CodeSystem/social-need. Read that code system, or leave it out: the reason is enough."
             issues.append(issue(said, asked.place("need", index), "code-invalid", "unknown-code"))
             continue
-        coding = {"system": system, "code": code, **({"display": concept.display} if concept is not None else {})}
+        display = concept.text(unit.engine.rulebook.wording.language) if concept is not None else ""
+        coding = {"system": system, "code": code, **({"display": display} if display else {})}
         found.setdefault((system, code), {"coding": [coding]})
     if issues:
         raise Invalid(issues=issues)

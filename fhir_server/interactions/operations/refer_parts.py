@@ -21,6 +21,7 @@ from fhir_server.workflow.codes import (
 from fhir_server.workflow.least_data import MUNICIPALITY, inputs_about
 from fhir_server.workflow.links import codings, items
 from fhir_server.workflow.signals import receiver
+from fhir_server.workflow.wording import Wording
 
 PATIENT_PROFILE: Final = f"{CANONICAL}/StructureDefinition/referral-patient"
 _PREFERENCE: Final = f"{CANONICAL}/StructureDefinition/contact-preference"
@@ -102,7 +103,7 @@ def consent_of(
 
 
 def request_of(asked: Asked, needs: Sequence[Resource], parts: dict[str, Any], number: str, now: str) -> Resource:
-    """Return the ServiceRequest. `parts` are `subject`, `consent` (references), `requester` and `performer` (References)."""
+    """Return the ServiceRequest. `parts` are `subject`, `consent` (references), `requester`, `performer` and `reasons` (References)."""
     extensions = _preference(asked)
     if asked.text("contact-by"):
         extensions.append({"url": CONTACT_BY, "valueDateTime": asked.text("contact-by")})
@@ -125,14 +126,17 @@ def request_of(asked: Asked, needs: Sequence[Resource], parts: dict[str, Any], n
             "requester": parts["requester"],
             "performer": list(parts["performer"]),
             "reasonCode": [{"text": asked.text("reason")}],
+            "reasonReference": list(parts["reasons"]),
             "supportingInfo": [{"reference": parts["consent"]}],
         }
     )
 
 
-def signal_of(request: Resource, key: str, patient: Resource, now: str) -> Resource:
+def signal_of(request: Resource, key: str, patient: Resource, now: str, wording: Wording) -> Resource:
     """Return the Task that asks somebody of the pool to ask the person; it says where the person lives, and no more."""
-    where = [one for one in inputs_about(patient, now) if MUNICIPALITY in {code for _, code in codings(one["type"])}]
+    where = [
+        one for one in inputs_about(patient, now, wording) if MUNICIPALITY in {code for _, code in codings(one["type"])}
+    ]
     due = [one["valueDateTime"] for one in items(request.get("extension")) if one["url"] == CONTACT_BY]
     return _some(
         {
@@ -142,8 +146,8 @@ def signal_of(request: Resource, key: str, patient: Resource, now: str) -> Resou
             "basedOn": [{"reference": key}],
             "status": "requested",
             "intent": "order",
-            "code": {"coding": [{"system": TASK_KIND, "code": ASK_CONSENT, "display": "Ask a person for consent"}]},
-            "description": "A person to be asked for consent",
+            "code": wording.concept(TASK_KIND, ASK_CONSENT),
+            **wording.sentence("description", "consent-to-ask"),
             "focus": {"reference": key},
             "for": request["subject"],
             "authoredOn": now,

@@ -82,7 +82,7 @@ class Link:
         try:
             yield
         except sqlite3.OperationalError as error:
-            if "parser stack overflow" in str(error):
+            if overflowed(error):
                 raise TooCostly(
                     "The search is nested too deep for the store. Ask in fewer steps: chains and _has with fewer levels.",
                     key="search-too-costly",
@@ -142,6 +142,11 @@ def _pragmas(settings: Settings) -> Iterator[str]:
 def code_of(error: sqlite3.Error) -> int:
     """Return the primary result code of SQLite, 0 for an error of the Python module."""
     return 0xFF & getattr(error, "sqlite_errorcode", 0)
+
+
+def overflowed(error: sqlite3.Error) -> bool:
+    """Whether a statement nests more than the parser of SQLite holds."""
+    return "parser stack overflow" in str(error)
 
 
 def is_busy(error: sqlite3.Error) -> bool:

@@ -1,7 +1,8 @@
 """What can be asked of one committed state of the file, or of a unit of work that is still open."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 from fhir_server.search.query import EVERYTHING, Query
 from fhir_server.store.port import (
@@ -17,8 +18,11 @@ from fhir_server.store.port import (
 from fhir_server.store.sqlite.compile import Compiler
 from fhir_server.store.sqlite.concepts import SqliteConcepts
 from fhir_server.store.sqlite.explain import explain
-from fhir_server.store.sqlite.link import Link
+from fhir_server.store.sqlite.link import Link, overflowed
 from fhir_server.store.sqlite.names import Names
+from fhir_server.store.sqlite.sql import deepest_first
+
+T = TypeVar("T")
 
 _COLUMNS = "seq, type, id, vid, lu, method, body"
 _CURRENT = """SELECT v.seq, v.vid, v.lu, v.method, v.body FROM head AS h CROSS JOIN version AS v ON v.seq = h.seq
@@ -107,17 +111,21 @@ class SqliteSnapshot(SqliteConcepts):
 
     def search(self, query: Query) -> list[Row]:
         """Return up to `query.limit` rows. Raises TooCostly when the limit of time is reached."""
-        with self._link.bounded():
-            return Compiler(self._link, self._names).search(query, lambda: self._total_of(query.type))
+        return self._bounded(
+            lambda: Compiler(self._link, self._names).search(query, lambda: self._total_of(query.type))
+        )
 
     def count(self, query: Query, limit: int | None = None) -> int:
         """Count what matches, at most up to `limit`. Raises TooCostly when the limit of time is reached."""
         if query.where == EVERYTHING:
             total = self._total_of(query.type)
             return total if limit is None else min(total, limit)
-        with self._link.bounded():
+
+        def work() -> int:
             text, values = Compiler(self._link, self._names).count(query, limit)
             return int(self._execute(text, values).fetchone()[0])
+
+        return self._bounded(work)
 
     def explain(self, query: Query) -> Explanation:
         """Run a search and tell how. Raises TooCostly when the limit of time is reached."""
@@ -178,6 +186,17 @@ class SqliteSnapshot(SqliteConcepts):
         """Return outbox events after a number, oldest first."""
         text = "SELECT number, seq, topic, payload FROM outbox WHERE number > ? ORDER BY number LIMIT ?"
         return [OutboxEvent(*row) for row in self._execute(text, (after, limit))]
+
+    def _bounded(self, work: Callable[[], T]) -> T:
+        """Compile and run under the limit of time; what nests too much is compiled again, so that it takes less to parse."""
+        with self._link.bounded():
+            try:
+                return work()
+            except sqlite3.OperationalError as error:
+                if not overflowed(error):
+                    raise
+            with deepest_first():
+                return work()
 
     def _total_of(self, resource_type: str) -> int:
         number = self._names.number_of(self._execute, resource_type)

@@ -1,10 +1,15 @@
 """Pieces of SQL with the values that are bound in them, in the order of their question marks."""
 
 import json
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Final, NamedTuple
 
 _LAST = 0x10FFFF
+_TOGETHER = 8
+"""Conditions that stand beside each other in one pair of brackets."""
+_DEEPEST_FIRST: Final = ContextVar("deepest_first", default=False)
 _SURROGATES = (0xD7FF, 0xE000)
 _MANY = 1_000
 
@@ -24,14 +29,40 @@ FALSE = Sql("0")
 
 
 def joined(pieces: Iterable[Sql], word: str, empty: Sql) -> Sql:
-    """Combine conditions with AND or OR, as a balanced tree: SQLite bounds the depth of an expression."""
-    parts = list(pieces)
+    """Combine conditions with AND or OR; of many, as a balanced tree: SQLite bounds the depth of an expression.
+
+    Under `deepest_first` the longest comes first.
+    """
+    parts = [piece for piece in pieces if piece is not FALSE] if word == "OR" else list(pieces)
     if not parts:
-        return empty
+        return FALSE if word == "OR" else empty
+    if _DEEPEST_FIRST.get():
+        parts.sort(key=lambda part: -len(part.text))
     while len(parts) > 1:
-        pairs = [parts[i : i + 2] for i in range(0, len(parts), 2)]
-        parts = [Sql(f"({p[0]} {word} {p[1]})", p[0].values + p[1].values) if len(p) > 1 else p[0] for p in pairs]
+        groups = [parts[i : i + _TOGETHER] for i in range(0, len(parts), _TOGETHER)]
+        parts = [_grouped(group, word) for group in groups]
     return parts[0]
+
+
+@contextmanager
+def deepest_first() -> Iterator[None]:
+    """Put the longest condition first meanwhile, wherever several stand together.
+
+    What stands before a nested condition stays on the stack of SQLite's parser, which holds a hundred symbols, through all
+    that is nested in it. It costs time when run: the short ones, which decide cheaply, are then asked last.
+    """
+    token = _DEEPEST_FIRST.set(True)  # what it is set to
+    try:
+        yield
+    finally:
+        _DEEPEST_FIRST.reset(token)
+
+
+def _grouped(parts: list[Sql], word: str) -> Sql:
+    if len(parts) == 1:
+        return parts[0]
+    text = f" {word} ".join([part.text for part in parts])
+    return Sql(f"({text})", tuple(value for part in parts for value in part.values))
 
 
 def both(pieces: Iterable[Sql]) -> Sql:

@@ -54,6 +54,7 @@ def import_command(
     fhir-server directory import areas.csv --mapping areas --source zone
     fhir-server directory import offer.xlsx --mapping spreadsheet --source zone --dry-run
     fhir-server directory import hsds.zip --mapping hsds-3 --source openreferral
+    fhir-server directory import bundle.json --mapping fhir --source hub
     """  # noqa: D301  # click reads \b as "keep these lines"
     from fhir_server.cli.engine import open_engine
     from fhir_server.mapping.tables import SourceBroken
@@ -123,10 +124,10 @@ def _run(
     from fhir_server.interactions.directory_import import DirectoryImport
     from fhir_server.interactions.directory_vocabulary import StoredVocabulary
     from fhir_server.mapping.documents import read_source
-    from fhir_server.mapping.engine import Converter
+    from fhir_server.mapping.fhir_engine import converter_of
 
     operator = Principal(roles=frozenset({"operator"}), agent="fhir-server directory import")
-    converter = Converter(definition, source, StoredVocabulary(engine))
+    converter = converter_of(definition, source, StoredVocabulary(engine))
     run = DirectoryImport(engine, converter, f"{source}.{definition.id}", operator, dry_run=dry_run)
     console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("importing"), MofNCompleteColumn(), TimeElapsedColumn())
@@ -137,7 +138,10 @@ def _run(
 
 
 def _lines(report: Any, *, dry_run: bool) -> list[str]:
-    lines = [line.text() for line in report.lines[:_SHOWN]]
+    shown = report.lines
+    if len(shown) > _SHOWN:  # what was refused is not to be lost among the warnings
+        shown = sorted(shown, key=lambda line: line.remark.severity != "error")
+    lines = [line.text() for line in shown[:_SHOWN]]
     if len(report.lines) > _SHOWN:
         lines.append(f"… and {len(report.lines) - _SHOWN} more remarks")
     lines += [f"inactive {name}: the source no longer has it" for name in report.vanished[:_SHOWN]]

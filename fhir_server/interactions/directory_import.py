@@ -4,6 +4,7 @@ Every resource passes the one write path. A record that is refused leaves nothin
 source brought is kept in records of the store, so that the next import of the same source knows what vanished.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -17,8 +18,10 @@ from fhir_server.mapping.engine import Converter
 from fhir_server.mapping.places import Remark
 from fhir_server.mapping.tables import Row
 from fhir_server.model.codec import canonical, decode_stored
+from fhir_server.model.errors import Conflict, Invalid, RuleViolated
+from fhir_server.model.reference import parse_reference
 from fhir_server.model.resource import Resource, type_and_id
-from fhir_server.store.port import Record, UnitOfWork
+from fhir_server.store.port import Record, Snapshot, UnitOfWork
 
 KIND = "import"
 """Records `import` / `source.mapping Type/id`: what the files of a source with one mapping brought."""
@@ -28,7 +31,11 @@ _INACTIVE = {
     "Organization": ("active", False),
     "HealthcareService": ("active", False),
     "Location": ("status", "inactive"),
+    "Endpoint": ("status", "off"),
 }
+
+
+_NUMBER = re.compile(r"(\d+)")
 
 
 class Line(NamedTuple):
@@ -45,7 +52,7 @@ class Line(NamedTuple):
 
 @dataclass(slots=True)
 class ImportReport:
-    """What an import did; `lines` are in the order of the source."""
+    """What an import did; `lines` end up in the order of the source."""
 
     records: int = 0
     refused: int = 0
@@ -71,39 +78,69 @@ class DirectoryImport:
         self._principal = principal
         self._dry_run = dry_run
         self._seen: dict[str, bytes] = {}
+        self._met: set[str] = set()
+        """References to what is stored and this import does not bring."""
         self.report = ImportReport()
 
     def run(self, rows: Iterable[Row], progress: Callable[[int], None], *, mark_vanished: bool = True) -> ImportReport:
         """Import the records; `progress` is told how many are done. What the reading of `rows` raises comes out, and
         what was stored before stays: running the import again goes on from there.
         """
-        remaining = iter(rows)
-        while batch := list(islice(remaining, _BATCH)):
-            resources = [resource for row in batch for resource in self._converted(row)]
-            if resources:
-                self._store(resources)
+        groups = _groups(rows)
+        while batch := list(islice(groups, _BATCH)):
+            taken = [(group[0].origin, self._together(group)) for group in batch]
+            self._store([one for one in taken if one[1]])
             progress(self.report.records)
         if mark_vanished:
             self._mark_vanished()
+        self.report.lines.sort(key=lambda line: _natural(line.origin))
         return self.report
+
+    def _together(self, rows: list[Row]) -> list[Resource]:
+        """Convert records of which all or none are taken."""
+        refused = self.report.refused
+        made = [(row.origin, list(self._converted(row))) for row in rows]
+        if len(rows) > 1 and self.report.refused > refused:
+            said = "It and a record that was refused refer to each other."
+            for origin, resources in made:
+                if resources:
+                    self._refuse(origin, resources, [Remark("error", "refused-together", "", said)])
+            return []
+        return [resource for _, resources in made for resource in resources]
+
+    def _refuse(self, origin: str, resources: Iterable[Resource], faults: Iterable[Remark]) -> None:
+        self.report.refused += 1
+        self.report.lines += [Line(origin, fault) for fault in faults]
+        for resource in resources:
+            del self._seen[type_and_id(resource)]
 
     def _converted(self, row: Row) -> Iterator[Resource]:
         report = self.report
         report.records += 1
         if isinstance(row.record, str):
-            report.refused += 1
-            report.lines.append(Line(row.origin, Remark("error", "unreadable-record", "", row.record)))
+            self._refuse(row.origin, (), [Remark("error", "unreadable-record", "", row.record)])
             return
-        resources, remarks = self._converter.convert(row.record)
+        resources, remarks = self._converter.convert(row.record, self._known)
         new = [resource for resource in resources if self._first(row, resource)]
         faults = [fault for resource in new for fault in self._judged(resource)]
-        report.lines += [Line(row.origin, remark) for remark in (*remarks, *faults)]
+        report.lines += [Line(row.origin, remark) for remark in remarks]
         if faults or any(remark.severity == "error" for remark in remarks):
-            report.refused += 1
-            for resource in new:
-                del self._seen[type_and_id(resource)]
+            self._refuse(row.origin, new, faults)
             return
         yield from new
+
+    def _known(self, reference: str) -> bool:
+        """Tell whether a reference leads to what this import has taken, or to what is stored."""
+        parsed = parse_reference(reference, self._engine.own_base)
+        if parsed.kind != "relative":
+            return False
+        if parsed.key in self._seen or parsed.key in self._met:
+            return True
+        current = self._engine.store.read(lambda snapshot: snapshot.current(parsed.type, parsed.id))
+        if current is None or current.deleted:
+            return False
+        self._met.add(parsed.key)
+        return True
 
     def _first(self, row: Row, resource: Resource) -> bool:
         """Tell whether this is the first time that the import meets the resource; remark when it said otherwise before."""
@@ -121,27 +158,44 @@ class DirectoryImport:
             if issue.severity in ("error", "fatal"):
                 yield Remark("error", issue.key, issue.expression, issue.diagnostics)
 
-    def _store(self, resources: list[Resource]) -> None:
+    def _store(self, groups: list[tuple[str, list[Resource]]]) -> None:
+        """Store what records became, in one unit of work; when it is refused, each by itself, to find which it is."""
+        resources = [resource for _, made in groups for resource in made]
+        if not resources:
+            return
+        try:
+            outcome = self._compared(resources) if self._dry_run else self._written(resources)
+        except (Invalid, RuleViolated, Conflict) as error:
+            if len(groups) == 1:
+                faults = [Remark("error", one.key, one.expression, one.diagnostics) for one in error.issues]
+                self._refuse(groups[0][0], resources, faults)
+                return
+            for group in groups:
+                self._store([group])
+            return
+        for what, resource_type in outcome:
+            getattr(self.report, what)[resource_type] += 1
+
+    def _compared(self, resources: list[Resource]) -> list[tuple[str, str]]:
+        def compare(snapshot: Snapshot) -> list[tuple[str, str]]:
+            return [
+                (
+                    "created" if snapshot.current(one["resourceType"], one["id"]) is None else "updated",
+                    one["resourceType"],
+                )
+                for one in resources
+            ]
+
+        return self._engine.store.read(compare)
+
+    def _written(self, resources: list[Resource]) -> list[tuple[str, str]]:
         def work(uow: UnitOfWork) -> list[tuple[str, str]]:
             unit = Unit(self._engine, uow, self._principal)
             outcome = [(self._put(unit, resource), str(resource["resourceType"])) for resource in resources]
             unit.settle()
             return outcome
 
-        if self._dry_run:
-            outcome = self._engine.store.read(
-                lambda snapshot: [
-                    (
-                        "created" if snapshot.current(one["resourceType"], one["id"]) is None else "updated",
-                        one["resourceType"],
-                    )
-                    for one in resources
-                ]
-            )
-        else:
-            outcome = self._engine.store.write(work)
-        for what, resource_type in outcome:
-            getattr(self.report, what)[resource_type] += 1
+        return self._engine.store.write(work)
 
     def _put(self, unit: Unit, resource: Resource) -> str:
         resource_type, resource_id = resource["resourceType"], resource["id"]
@@ -199,3 +253,20 @@ class DirectoryImport:
                 closed.append(name)
         unit.settle()
         return closed
+
+
+def _groups(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """Yield the rows that belong together."""
+    group: list[Row] = []
+    for row in rows:
+        group.append(row)
+        if not row.joined:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _natural(origin: str) -> list[tuple[int, str]]:
+    """Return what an origin is sorted by: its numbers count as numbers."""
+    return [(int(part), "") if at % 2 else (-1, part) for at, part in enumerate(_NUMBER.split(origin))]

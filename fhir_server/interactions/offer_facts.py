@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Iterable, Iterator
+from sys import intern
 from typing import Final
 
 from fhir_server.model.resource import Resource
 from fhir_server.model.temporal import parse_temporal, period_interval
 from fhir_server.workflow.codes import NIS_CODE, SERVICE_TYPE
+from fhir_server.workflow.seasons import Season, read_season
 from fhir_server.workflow.suggestion_facts import Closure, Offer
 
 BASE: Final = "https://w3id.org/social-referral"
@@ -61,7 +63,7 @@ def read_offer(service_id: str, service: Resource, sites: Iterable[Place]) -> Of
         service_id,
         _codes(service.get("type", ()), NEED),
         _codes([*service.get("category", ()), *service.get("type", ())], SERVICE_TYPE),
-        frozenset(filter(None, (location_id(one) for one in service.get("coverageArea", ())))),
+        frozenset(location_id(one) or _UNKNOWN for one in service.get("coverageArea", ())),
         youngest,
         oldest,
         frozenset(
@@ -80,7 +82,13 @@ def read_offer(service_id: str, service: Resource, sites: Iterable[Place]) -> Of
         _verified(service),
         tuple(_closures(service)),
         tuple(site.position for site in sites if site.position is not None),
+        tuple(_seasons(service)),
+        intern(str(service.get("providedBy", {}).get("reference", ""))),
     )
+
+
+_UNKNOWN: Final = "?"
+"""An area of which only the name is said: it is nobody's place, but the service is not offered everywhere either."""
 
 
 def postal_key(code: str, country: str) -> str:
@@ -147,6 +155,14 @@ def _verified(service: Resource) -> int | None:
     for extension in _extensions(service, f"{_SD}last-verified"):
         return parse_temporal(str(extension["valueDate"])).lo // 1000 if "valueDate" in extension else None
     return None
+
+
+def _seasons(service: Resource) -> Iterator[Season]:
+    for extension in _extensions(service, f"{_SD}service-season"):
+        said = {one.get("url"): str(one.get("valueString", "")) for one in extension.get("extension", ())}
+        season = read_season(said.get("start", ""), said.get("end", ""), said.get("description", ""))
+        if season is not None:
+            yield season
 
 
 def _closures(service: Resource) -> Iterator[Closure]:

@@ -7,12 +7,14 @@ is part of) touches the services that name it.
 
 import gc
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import product
+from operator import itemgetter
 from threading import Lock
 from typing import Any, Final
 
+from fhir_server.interactions.offer_boundaries import Boundaries
 from fhir_server.interactions.offer_facts import Place, location_id, read_offer
 from fhir_server.model.errors import FhirError
 from fhir_server.model.resource import Resource
@@ -23,9 +25,10 @@ from fhir_server.workflow.codes import CONTACT_POINT
 from fhir_server.workflow.suggestion_facts import Offer
 
 _TYPES: Final = ("HealthcareService", "Location")
-_OF_LOCATION: Final = ("name", "address", "partOf", "position", "identifier", "physicalType")
+_OF_LOCATION: Final = ("name", "address", "partOf", "position", "identifier", "physicalType", "extension")
 _OF_SERVICE: Final = (
-    "active", "location", "type", "category", "coverageArea", "communication", "extension", "notAvailable"
+    "active", "location", "type", "category", "coverageArea", "communication", "extension", "notAvailable",
+    "providedBy",
 )  # fmt: skip
 """The members that count; the others are skipped."""
 _PAGE: Final = 1000
@@ -45,12 +48,18 @@ class Directory:
         self._lock = Lock()
         self._sequence = -1
         self._offers: dict[str, Offer] = {}
-        self._same: dict[frozenset[str], frozenset[str]] = {}
+        self._same: dict[Any, Any] = {}
         self._places: dict[str, Place] = {}
-        self._by_key: dict[tuple[str, str], set[str]] = defaultdict(set)
+        self._by_key: dict[tuple[str, str], dict[str, Offer]] = defaultdict(dict)
         self._areas: dict[tuple[str, str], set[str]] = defaultdict(set)
+        self._boundaries = Boundaries()
         self._users: dict[str, set[str]] = defaultdict(set)
-        self.contact_points: set[str] = set()
+        self._contact_points: set[str] = set()
+
+    @property
+    def contact_points(self) -> frozenset[str]:
+        """The ids of the services that are the contact point of an area."""
+        return frozenset(self._contact_points)
 
     @property
     def warm(self) -> bool:
@@ -59,7 +68,13 @@ class Directory:
 
     def is_near(self, snapshot: Snapshot) -> bool:
         """Whether `fresh` takes no longer than a search does: it was built, and little has changed since."""
-        return self.warm and not self._lock.locked() and snapshot.last_sequence() - self._sequence < _LITTLE
+        if not self.warm or self._lock.locked():
+            return False
+        known = self._sequence
+        return (
+            snapshot.last_sequence() - known < _LITTLE  # elsewhere in the store there may be any number of changes
+            or len(snapshot.changes(known, _LITTLE, _TYPES)) < _LITTLE
+        )
 
     def fresh(self, snapshot: Snapshot) -> None:
         """Take in what changed since the last call."""
@@ -87,23 +102,23 @@ class Directory:
         """Return one active service."""
         return self._offers.get(service_id)
 
-    def candidates(self, codes: Iterable[str], areas: Iterable[str]) -> set[str]:
-        """Return the ids of services that name one of the codes and cover one of the areas, or everything."""
-        found: set[str] = set()
-        for code in codes:
-            for area in areas:
-                found |= self._by_key.get((code, area), _NONE)
-            found |= self._by_key.get((code, ""), _NONE)
-        return found
+    def candidates(self, codes: Iterable[str], areas: Iterable[str]) -> list[Offer]:
+        """Return the services that name one of the codes and cover one of the areas, or everything."""
+        wanted = (*areas, "")
+        found: dict[str, Offer] = {}
+        for key in product(codes, wanted):
+            found.update(self._by_key.get(key, _NO_OFFERS))
+        return list(found.values())
 
-    def answering(self, codes: Iterable[str]) -> Iterator[str]:
-        """Yield the ids of all services that name one of the codes, wherever they work, in order."""
+    def answering(self, codes: Iterable[str]) -> list[Offer]:
+        """Return all services that name one of the codes, wherever they work, in the order of their ids."""
         wanted = frozenset(codes)
-        yield from sorted(
-            name
-            for name, offer in self._offers.items()
+        found = [
+            offer
+            for offer in tuple(self._offers.values())  # others may take in a change meanwhile
             if not (wanted.isdisjoint(offer.needs) and wanted.isdisjoint(offer.types))
-        )
+        ]
+        return sorted(found, key=_ID)
 
     def areas_by(self, *, nis: str = "", postal: str = "", city: str = "") -> frozenset[str]:
         """Return the ids of the areas that a code or name stands for, with all that they are part of."""
@@ -112,12 +127,25 @@ class Directory:
             found |= self._areas.get((kind, text), _NONE) if text else _NONE
         return frozenset(above for name in found for above in self._upwards(name))
 
+    def areas_at(self, position: tuple[float, float]) -> frozenset[str]:
+        """Return the ids of the areas whose boundary a position (latitude, longitude) lies in, with all they are part of."""
+        return frozenset(above for name in self._boundaries.at(position) for above in self._upwards(name))
+
+    def unread(self, codes: Iterable[str], areas: Iterable[str]) -> tuple[tuple[str, str], ...]:
+        """Return the areas whose boundary cannot be read, and why: those that count for these codes, the known ones aside."""
+        wanted, known = tuple(codes), frozenset(areas)
+        return tuple(
+            (name, why)
+            for name, why in sorted(self._boundaries.unread())
+            if any(self._by_key.get((code, above)) for above in {*self._upwards(name)} - known for code in wanted)
+        )
+
     def middle(self, areas: Iterable[str]) -> tuple[float, float] | None:
-        """Return the position of the first of these areas that has one, the smallest first."""
+        """Return the position of the first of these areas that has one or a boundary, the smallest first."""
         for name in sorted(areas, key=lambda name: (-len(list(self._upwards(name))), name)):
             place = self._places.get(name)
-            if place is not None and place.position is not None:
-                return place.position
+            if place is not None and (position := place.position or self._boundaries.middle(name)):
+                return position
         return None
 
     def smallest(self, areas: Iterable[str]) -> str:
@@ -166,8 +194,11 @@ class Directory:
         before = self._places.pop(version.id, None)
         for key in before.area_keys() if before is not None else ():
             self._areas[key].discard(version.id)
+        self._boundaries.drop(version.id)
         if version.body is not None:
-            place = self._places[version.id] = Place(part_reader(_OF_LOCATION)(version.body))
+            location = part_reader(_OF_LOCATION)(version.body)
+            self._boundaries.put(version.id, location)
+            place = self._places[version.id] = Place(location)
             for key in place.area_keys():
                 self._areas[key].add(version.id)
 
@@ -181,20 +212,25 @@ class Directory:
             areas=same(offer.areas, offer.areas),
             languages=same(offer.languages, offer.languages),
             channels=same(offer.channels, offer.channels),
+            youngest=same(offer.youngest, offer.youngest),
+            oldest=same(offer.oldest, offer.oldest),
+            capacity=same(offer.capacity, offer.capacity),
+            wait_days=same(offer.wait_days, offer.wait_days),
+            verified_ms=same(offer.verified_ms, offer.verified_ms),
         )
         self._offers[service_id] = offer
         for key in _keys(offer):
-            self._by_key[key].add(service_id)
+            self._by_key[key][service_id] = offer
         for site in sites:
             self._users[site].add(service_id)
         if CONTACT_POINT in offer.types:
-            self.contact_points.add(service_id)
+            self._contact_points.add(service_id)
 
     def _drop(self, service_id: str) -> None:
         offer = self._offers.pop(service_id, None)
-        self.contact_points.discard(service_id)
+        self._contact_points.discard(service_id)
         for key in _keys(offer) if offer is not None else ():
-            self._by_key[key].discard(service_id)
+            self._by_key[key].pop(service_id, None)
 
     def _upwards(self, name: str) -> Iterator[str]:
         for _ in range(_LEVELS):
@@ -206,6 +242,8 @@ class Directory:
 
 
 _NONE: frozenset[str] = frozenset()
+_ID: Final = itemgetter(Offer._fields.index("id"))
+_NO_OFFERS: Mapping[str, Offer] = {}
 
 
 def _keys(offer: Offer) -> Iterator[tuple[str, str]]:

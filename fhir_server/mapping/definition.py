@@ -5,11 +5,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fhir_server.mapping.places import Read, read_path
+from fhir_server.mapping.places import Place, Read, read_each, read_path
 from fhir_server.mapping.rules import Condition, Write, compile_condition, compile_rules
 from fhir_server.mapping.values import Value, compile_value
 
 SCHEMA_FILE = "mapping.schema.json"
+_OF_FORMAT = {"columns": "table", "tables": "json", "bundles": "fhir", "geometry": "table"}
 
 
 class MappingBroken(ValueError):
@@ -26,6 +27,15 @@ class Column(NamedTuple):
     required: bool
 
 
+class Kept(NamedTuple):
+    """An element that must not come to nothing where the record says something of it."""
+
+    element: str
+    read: Read
+    display: Read | None
+    """What each thing at `read` is called: the element becomes references with only that; without it the record is refused."""
+
+
 class Target(NamedTuple):
     """One resource (or one for each element at `each`) that a record becomes."""
 
@@ -33,9 +43,15 @@ class Target(NamedTuple):
     resource_type: str
     profile: tuple[str, ...]
     key: Value
+    """What the source calls it; nothing for a whole resource: its entry says it (`mapping.fhir_links`)."""
     when: Condition
     each: Read | None
     write: Write
+    reaches: frozenset[str] = frozenset()
+    """Elements of a whole resource whose references must lead somewhere."""
+    kept: tuple[Kept, ...] = ()
+    optional: bool = False
+    """Where a required value is missing, the resource is left out; else its record is refused."""
 
 
 class Definition(NamedTuple):
@@ -50,6 +66,10 @@ class Definition(NamedTuple):
     tables: Mapping[str, Any] | None
     """How CSV tables are joined into records (`source.tables` of the schema)."""
     targets: tuple[Target, ...]
+    bundles: frozenset[str] = frozenset()
+    """For FHIR: the types of Bundle whose entries are taken."""
+    geometry: str = ""
+    """For a table: the column that the geometry of a GeoJSON feature fills, "" when GeoJSON is not read."""
 
     def types(self) -> tuple[str, ...]:
         """Return the resource types that it makes."""
@@ -88,9 +108,14 @@ def faults_of(raw: Any, root: Path) -> Iterator[str]:
     for found in _references(raw["targets"]):
         if found not in names:
             yield f"$.targets: the reference {found!r} is to no target of this mapping."
-    for table in ("columns", "tables"):
-        if table in raw["source"] and raw["source"]["format"] != ("table" if table == "columns" else "json"):
-            yield f"$.source.{table} is for another format than {raw['source']['format']}."
+    form = raw["source"]["format"]
+    for member, wanted in _OF_FORMAT.items():
+        if member in raw["source"] and form != wanted:
+            yield f"$.source.{member} is for another format than {form}."
+    if raw["source"].get("geometry", "") not in ("", *raw["source"].get("columns", ())):
+        yield "$.source.geometry is no column."
+    if any(("whole" in target) != (form == "fhir") for target in raw["targets"]):
+        yield "$.targets: whole resources, and nothing else, are what the format fhir becomes."
 
 
 def compile_mapping(raw: Mapping[str, Any]) -> Definition:
@@ -103,7 +128,15 @@ def compile_mapping(raw: Mapping[str, Any]) -> Definition:
     records = read_path(source["records"]) if "records" in source else None
     targets = tuple(_target(one) for one in raw["targets"])
     return Definition(
-        raw["id"], raw.get("title", raw["id"]), source["format"], records, columns, source.get("tables"), targets
+        raw["id"],
+        raw.get("title", raw["id"]),
+        source["format"],
+        records,
+        columns,
+        source.get("tables"),
+        targets,
+        frozenset(source.get("bundles", ())),
+        source.get("geometry", ""),
     )
 
 
@@ -112,11 +145,21 @@ def _target(raw: Mapping[str, Any]) -> Target:
         raw["name"],
         raw["resourceType"],
         tuple(raw.get("profile", ())),
-        compile_value(raw["id"]),
+        compile_value(raw["id"]) if "id" in raw else _nothing,
         compile_condition(raw.get("when")),
-        read_path(raw["each"]) if "each" in raw else None,
-        compile_rules(raw["rules"]),
+        read_each(raw["each"]) if "each" in raw else None,
+        compile_rules(raw.get("rules", ())),
+        frozenset(raw.get("reaches", ())),
+        tuple(
+            Kept(element, read_path(spec["from"]), read_path(spec["display"]) if "display" in spec else None)
+            for element, spec in raw.get("kept", {}).items()
+        ),
+        raw.get("optional", False),
     )
+
+
+def _nothing(_: Place) -> None:
+    return None
 
 
 def _references(node: Any) -> Iterator[str]:

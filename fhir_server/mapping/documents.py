@@ -1,15 +1,18 @@
-"""JSON documents, packages of CSV tables, and FHIR resources as sources of records."""
+"""Files as sources of records: JSON documents and packages of CSV tables here, tables and FHIR in modules of their own."""
 
 import csv
 import io
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from fhir_server.mapping.definition import Definition
+from fhir_server.mapping.features import read_features
+from fhir_server.mapping.fhir_links import read_fhir
 from fhir_server.mapping.places import Place
 from fhir_server.mapping.tables import Row, SourceBroken, decoded, read_table, rows_of
 from fhir_server.model.codec import decode
@@ -23,7 +26,11 @@ _PAGES = ("contents", "services", "organizations")
 
 def read_source(path: Path, definition: Definition, encoding: str = "utf-8") -> Iterator[Row]:
     """Yield the records of a file, a folder or a ZIP, in the format of a mapping. Raises SourceBroken."""
-    if definition.format == "table":
+    if definition.format == "fhir":
+        yield from read_fhir(path, definition)
+    elif definition.geometry and path.suffix.lower() == ".geojson":
+        yield from read_features(path, definition.columns, definition.geometry)
+    elif definition.format == "table":
         if path.is_dir():
             raise SourceBroken(f"{path} is a folder; this mapping reads one CSV or XLSX file.")
         yield from read_table(path, definition.columns, encoding)
@@ -40,9 +47,6 @@ def _json(path: Path, definition: Definition) -> Iterator[Row]:
         raise SourceBroken(f"{path.name} is not JSON: {error.issues[0].diagnostics}") from None
     if definition.records is not None:
         document = definition.records(Place(document, document, _NOWHERE))
-    if definition.format == "fhir":
-        yield from _resources(document)
-        return
     if isinstance(document, dict):
         document = next(
             (document[name] for name in _PAGES if isinstance(document.get(name), list) and "id" not in document),
@@ -52,17 +56,6 @@ def _json(path: Path, definition: Definition) -> Iterator[Row]:
         raise SourceBroken(f"{path.name} holds no records: an object or a list of objects is wanted.")
     for number, record in enumerate(document):
         yield Row(f"record {number + 1}", record)
-
-
-def _resources(document: Any) -> Iterator[Row]:
-    entries = (
-        document.get("entry", []) if isinstance(document, dict) and document.get("resourceType") == "Bundle" else None
-    )
-    if entries is None:
-        yield Row("the resource", document)
-        return
-    for number, entry in enumerate(entries):
-        yield Row(f"Bundle.entry[{number}]", entry.get("resource") if isinstance(entry, dict) else entry)
 
 
 def _package(path: Path, definition: Definition, encoding: str) -> Iterator[Row]:
@@ -88,7 +81,7 @@ def _folder(path: Path) -> Iterator[Path]:
                     raise SourceBroken(f"{path.name} unpacks to more than {MAX_UNPACKED} bytes.")
                 for item in wanted:
                     _unpack(archive, item, Path(folder) / Path(item.filename).name)
-        except (zipfile.BadZipFile, RuntimeError) as error:  # the latter for passwords and unknown compression
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:  # the last for passwords
             raise SourceBroken(f"{path.name} is no ZIP that can be read: {error}") from None
         yield Path(folder)
 

@@ -41,6 +41,14 @@ class Run(Protocol):
         """Return a Reference to the area with this NIS code, postal code or name."""
         ...
 
+    def boundary_fault(self, data: str) -> str:
+        """Say why GeoJSON in base64 is no boundary of an area, "" when it is one."""
+        ...
+
+    def made(self, home: str) -> bool:
+        """Tell whether the record that is being read has become a resource at `Type/id`, so far."""
+        ...
+
     def home(self, target: str, key: str) -> str:
         """Return `Type/id` of what a target makes of the thing that the source calls `key`."""
         ...
@@ -90,6 +98,20 @@ def read_path(path: str) -> Read:
                     return None
                 found = found[int(index)]
         return _something(found)
+
+    return read
+
+
+def read_each(path: str) -> Read:
+    """Compile a path that goes through lists: what it returns are the elements of all of them."""
+    reads = [read_path(part) for part in path.split(".")]
+
+    def read(place: Place) -> Any:
+        found = [place.here]
+        for one in reads:
+            values = [value for here in found if (value := one(place.at(here))) is not None]
+            found = [inner for value in values for inner in (value if isinstance(value, list) else [value])]
+        return found
 
     return read
 

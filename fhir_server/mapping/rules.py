@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from fhir_server.mapping.places import Incomplete, Place, Remark, put_path, read_path
+from fhir_server.mapping.places import Incomplete, Place, Put, Read, Remark, put_path, read_path
 from fhir_server.mapping.values import compile_value
 
 Write = Callable[[Place, dict[str, Any]], bool]
@@ -58,6 +58,8 @@ def _simple(rule: Mapping[str, Any]) -> Write:
 def _nested(rule: Mapping[str, Any]) -> Write:
     read, put, holds = read_path(rule["each"]), put_path(rule["to"]), compile_condition(rule.get("when"))
     inner, separators = compile_rules(rule["rules"]), rule.get("split", "")
+    if rule.get("together"):
+        return _together(read, put, holds, inner)
 
     def write(place: Place, resource: dict[str, Any]) -> bool:
         if not holds(place):
@@ -75,6 +77,24 @@ def _nested(rule: Mapping[str, Any]) -> Write:
                 put(resource, made.get("@", made))
                 said = True
         return said
+
+    return write
+
+
+def _together(read: Read, put: Put, holds: Condition, inner: Write) -> Write:
+    """Write what every element gives, equal ones once, and nothing where one of them gives nothing."""
+
+    def write(place: Place, resource: dict[str, Any]) -> bool:
+        found: list[Any] = []
+        for element in _elements(read(place), "") if holds(place) else ():
+            made: dict[str, Any] = {}
+            if not inner(place.at(element), made):
+                return False
+            if made not in found:
+                found.append(made)
+        for made in found:
+            put(resource, made)
+        return bool(found)
 
     return write
 

@@ -27,6 +27,8 @@ class Row(NamedTuple):
 
     origin: str
     record: Any
+    joined: bool = False
+    """The next row belongs with this one: both are taken, or none."""
 
 
 def read_table(path: Path, columns: Sequence[Column], encoding: str = "utf-8") -> Iterator[Row]:

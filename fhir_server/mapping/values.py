@@ -6,7 +6,9 @@ from datetime import date, time
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from fhir_server.mapping.boundaries import compile_boundary
 from fhir_server.mapping.places import Place, RecordRefused, Remark, read_path
+from fhir_server.mapping.seasons import compile_season
 
 Value = Callable[[Place], Any]
 """Returns a JSON value, or None when the record has none."""
@@ -130,16 +132,20 @@ def _coded(
 def _reference(spec: Mapping[str, Any]) -> Value:
     target = spec["reference"]
     key = compile_value(spec.get("key", {"from": "$.id"}))
+    only_made = spec.get("made", False)
 
     def value(place: Place) -> Any:
         found = key(place)
-        return None if found is None else {"reference": place.run.home(target, str(found))}
+        if found is None:
+            return None
+        home = place.run.home(target, str(found))
+        return None if only_made and not place.run.made(home) else {"reference": home}
 
     return value
 
 
 def _area(spec: Mapping[str, Any]) -> Value:
-    path = spec["area"]
+    path, quiet = spec["area"], spec.get("unmapped") == "quiet"
     read = read_path(path)
 
     def value(place: Place) -> Any:
@@ -147,7 +153,7 @@ def _area(spec: Mapping[str, Any]) -> Value:
         if found is None:
             return None
         area = place.run.area(str(found))
-        if area is None:
+        if area is None and not quiet:
             said = f"{str(found)[:60]!r} is no NIS code, postal code or name of an area that is stored. Import the areas first."
             place.run.remark(Remark("warning", "unknown-area", path, said))
         return area
@@ -240,5 +246,5 @@ _CONVERTERS: dict[str, Callable[[Any], Any]] = {
 }  # fmt: skip
 _COMPILERS: dict[str, Callable[[Mapping[str, Any]], Value]] = {
     "from": _from, "constant": _constant, "join": _join, "first": _first, "map": _code, "concept": _concept,
-    "reference": _reference, "area": _area,
+    "reference": _reference, "area": _area, "season": compile_season, "boundary": compile_boundary,
 }  # fmt: skip

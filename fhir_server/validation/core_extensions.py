@@ -11,6 +11,8 @@ from importlib.resources import files
 from typing import Any, Final, NamedTuple
 
 from fhir_server.artifacts.r4 import child, definition_of, is_primitive, is_resource_type, is_subtype, structure
+from fhir_server.model.geojson import BOUNDARY
+from fhir_server.validation.boundaries import check_boundary
 from fhir_server.validation.checks import fail
 from fhir_server.validation.finding import Findings, merged
 from fhir_server.validation.wording import say
@@ -40,6 +42,8 @@ class CoreExtension(NamedTuple):
     def check(self, value: dict[str, Any]) -> Findings:
         """Judge what the extension holds; its place is judged where that is known."""
         found = _value(self.url, self.values, value, required=self.required)
+        if self.url == BOUNDARY:
+            found = merged(found, check_boundary(value))
         if not self.parts:
             return found
         nested = value.get("extension")

@@ -10,10 +10,24 @@ weights. A reason applies when the wish asks for it (a theme, a language, a chan
 import math
 from collections.abc import Callable, Iterable
 from heapq import nsmallest
-from typing import NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from fhir_server.search.match import distance as metres_between
-from fhir_server.workflow.suggestion_facts import FACTORS, WITHOUT_TRAVEL, Offer, Rules, Wish, applies, detail_of
+from fhir_server.workflow.seasons import next_season
+from fhir_server.workflow.suggestion_facts import (
+    FACTORS,
+    WITHOUT_TRAVEL,
+    Closure,
+    Found,
+    Offer,
+    Rules,
+    Wish,
+    applies,
+    detail_of,
+)
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class Reason(NamedTuple):
@@ -50,6 +64,31 @@ class Exclusion(NamedTuple):
 
 Verdict: TypeAlias = Fit | Exclusion | None
 
+_FACTS: Final = {
+    "theme": "types", "language": "languages", "channel": "channels", "distance": "places", "capacity": "capacity",
+    "wait": "wait_days", "verified": "verified_ms",
+}  # fmt: skip
+"""The one fact of an offer that a factor reads."""
+_FACTOR: Final = dict(FACTORS)
+_NOTHING: Final[Found] = ("", 0.0)
+_SERVED: Final = Reason("area-served")
+_EVERYWHERE: Final = Reason("area-everywhere")
+_NEW: Final[Callable[..., Any]] = tuple.__new__
+"""Makes a named tuple of a tuple; its own constructor takes twice as long, and many offers fit."""
+
+
+class _Kept(dict[K, V]):
+    """What follows from a fact, found once for each: many offers say the same of themselves."""
+
+    __slots__ = ("_find",)
+
+    def __init__(self, find: Callable[[K], V]) -> None:
+        self._find = find
+
+    def __missing__(self, fact: K) -> V:
+        found = self[fact] = self._find(fact)
+        return found
+
 
 def judge(offer: Offer, wish: Wish, rules: Rules) -> Verdict:
     """Hold an offer against a wish; None when it answers no need at all. `explained` says why it has its score."""
@@ -57,52 +96,89 @@ def judge(offer: Offer, wish: Wish, rules: Rules) -> Verdict:
 
 
 def judging(wish: Wish, rules: Rules) -> Callable[[Offer], Verdict]:
-    """Return what holds offers against a wish: many are, so what follows from the wish alone is found once."""
-    needs = {code: rules.need[how] for code, how in wish.needs.items() if how}
-    weights, base = rules.weights, rules.weights["need"]
-    applying = [(weights[name], factor_of) for name, factor_of in FACTORS if applies(name, wish)]
+    """Return what holds offers against a wish, and says why one is left out."""
+    fit, needs, refusal = fitting(wish, rules), _answering(wish, rules), _refusing(wish)
 
     def verdict(offer: Offer) -> Verdict:
-        found = [needs[code] for code in offer.needs if code in needs]
-        if found:
-            need = max(found)
-        elif offer.types & wish.types:
-            need = rules.need["type"]
-        else:
-            return None
-        excluded = _excluded(offer, wish)
-        if excluded is not None:
-            return Exclusion(offer, excluded)
-        far = _distance(offer, wish)
-        total, score = base, need * base
-        for weight, factor_of in applying:
-            said = factor_of(offer, wish, rules, far)
-            if said is not None:
-                total += weight
-                score += weight * said[1]
-        return Fit(offer, round(score / total, 6) if total else 0.0, far)
+        found = fit(offer)
+        if found is not None or (needs[offer.needs] is None and offer.types.isdisjoint(wish.types)):
+            return found
+        code = refusal(offer)
+        return Exclusion(offer, Reason(code, detail=_refused(code, offer, wish)))
 
     return verdict
 
 
+def fitting(wish: Wish, rules: Rules, *, served: bool = False) -> Callable[[Offer], Fit | None]:
+    """Return what tells offers that fit a wish: many are held against it, so what follows from a fact is found once.
+
+    `served` says that the offers were chosen by the area, so that it need not be looked at again.
+    """
+    needs, types, position = _answering(wish, rules), wish.types, wish.position
+    refusal = _refusing(wish, served=served)
+    by_type = rules.need["type"] * rules.weights["need"]
+    counted = _counted(wish)
+    total = rules.weights["need"]
+    for name, _, _ in counted:
+        total += rules.weights[name]
+    rounded = _Kept[float, float](lambda share: round(share, 6))
+
+    def fit(offer: Offer) -> Fit | None:
+        score = needs[offer.needs]
+        if score is None:
+            if types.isdisjoint(offer.types):
+                return None
+            score = by_type
+        if refusal(offer):
+            return None
+        far = None if position is None else _distance(offer, position)
+        for name, place, parts in counted:
+            part = parts.get(offer[place])
+            if part is None:
+                part = parts[offer[place]] = rules.weights[name] * _said(name, offer, wish, rules, far)[1]
+            score += part
+        share = score / total if total else 0.0
+        found: Fit = _NEW(Fit, (offer, rounded[share] if far is None else round(share, 6), far))
+        return found
+
+    return fit
+
+
 def explained(fit: Fit, wish: Wish, rules: Rules) -> Match:
     """Return a fit with its reasons: first the needs, then what counts, last the area."""
-    offer, score, far = fit
-    reasons = _needs(offer, wish, rules)
-    for name, factor_of in FACTORS:
-        found = factor_of(offer, wish, rules, far)
-        if found is not None:
-            code, factor = found
-            reasons.append(Reason(code, rules.weights[name] * factor, detail_of(code, offer, wish, far)))
-    reasons.append(Reason("area-served" if offer.areas else "area-everywhere"))
-    return Match(offer, score, far, tuple(reasons))
+    return explaining(wish, rules)(fit)
+
+
+def explaining(wish: Wish, rules: Rules) -> Callable[[Fit], Match]:
+    """Return what gives the reasons of fits, see `explained`."""
+    counted = _counted(wish)
+
+    def match(fit: Fit) -> Match:
+        offer, score, far = fit
+        reasons = _needs(offer, wish, rules)
+        for name, place, known in counted:
+            reason = known.get(offer[place])
+            if reason is None:
+                code, factor = _said(name, offer, wish, rules, far)
+                reason = Reason(code, rules.weights[name] * factor, detail_of(code, offer, wish, far))
+                known[offer[place]] = reason
+            reasons.append(reason)
+        reasons.append(_SERVED if offer.areas else _EVERYWHERE)
+        return Match(offer, score, far, tuple(reasons))
+
+    return match
 
 
 def ranked(fits: Iterable[Fit], most: int) -> list[Fit]:
     """Return the first of the order: by score, then the nearer one, then by id."""
-    return nsmallest(
-        most, fits, key=lambda fit: (-fit.score, math.inf if fit.distance is None else fit.distance, fit.offer.id)
-    )
+    listed = list(fits)
+    if len(listed) > most > 0:  # who scores less than enough others is not looked at
+        least = sorted([score for _, score, _ in listed])[-most]
+        listed = [fit for fit in listed if fit[1] >= least]
+    order = [
+        (-score, math.inf if far is None else far, offer.id, place) for place, (offer, score, far) in enumerate(listed)
+    ]
+    return [listed[place] for _, _, _, place in nsmallest(most, order)]
 
 
 def _needs(offer: Offer, wish: Wish, rules: Rules) -> list[Reason]:
@@ -110,30 +186,79 @@ def _needs(offer: Offer, wish: Wish, rules: Rules) -> list[Reason]:
     found = [Reason(f"need-{how}", rules.need[how], code) for code in offer.needs if (how := wish.needs.get(code))]
     if not found and (shared := offer.types & wish.types):
         found = [Reason("need-type", rules.need["type"], min(shared))]
-    found.sort(key=lambda reason: (-reason.part, reason.detail))
     weight = rules.weights["need"]
+    found.sort(key=lambda reason: (-reason.part, reason.detail))
     return [reason._replace(part=0.0 if place else reason.part * weight) for place, reason in enumerate(found)]
 
 
-def _excluded(offer: Offer, wish: Wish) -> Reason | None:
-    if offer.areas and not offer.areas & wish.areas:
-        return Reason("area-not-served")
-    if wish.age is not None and not offer.youngest <= wish.age < offer.oldest + 1:
-        return Reason("age-outside", detail=_ages(offer))
-    for closure in offer.closed:
-        if closure.start <= wish.now_ms < closure.end:
-            return Reason("closed-now", detail=closure.why)
-    if wish.channels and offer.channels and not offer.channels & wish.channels:
-        return Reason("channel-not-offered", detail=", ".join(sorted(offer.channels)))
-    if wish.at_home and offer.channels and not offer.channels & WITHOUT_TRAVEL:
-        return Reason("travel-needed")
-    return None
+def _answering(wish: Wish, rules: Rules) -> _Kept[frozenset[str], float | None]:
+    """Return the part of the score for the needs of an offer: that of the best; None where none is answered."""
+    worth = {code: rules.need[how] for code, how in wish.needs.items() if how}
+    weight = rules.weights["need"]
+
+    def best(needs: frozenset[str]) -> float | None:
+        found = [worth[code] for code in needs if code in worth]
+        return max(found) * weight if found else None
+
+    return _Kept(best)
 
 
-def _distance(offer: Offer, wish: Wish) -> float | None:
-    if wish.position is None or not offer.places:
+def _counted(wish: Wish) -> list[tuple[str, int, dict[Any, Any]]]:
+    """Return the factors that count for a wish: the name, the place of its fact in an offer, what is known by the fact."""
+    return [(name, Offer._fields.index(_FACTS[name]), {}) for name, _ in FACTORS if applies(name, wish)]
+
+
+def _said(name: str, offer: Offer, wish: Wish, rules: Rules, far: float | None) -> Found:
+    """Return what a factor says; one that applies to a wish always says something."""
+    return _FACTOR[name](offer, wish, rules, far) or _NOTHING
+
+
+def _refusing(wish: Wish, *, served: bool = False) -> Callable[[Offer], str]:
+    """Return what tells why an offer is left out, by the code of the reason; "" when it is not."""
+    areas, age, now, channels, at_home = wish.areas, wish.age, wish.now_ms, wish.channels, wish.at_home
+
+    def refusal(offer: Offer) -> str:
+        if not served and offer.areas and areas.isdisjoint(offer.areas):
+            return "area-not-served"
+        if age is not None and not offer.youngest <= age < offer.oldest + 1:
+            return "age-outside"
+        if offer.closed and _closure(offer, now) is not None:
+            return "closed-now"
+        if offer.seasons and next_season(offer.seasons, now):
+            return "out-of-season"
+        if channels and offer.channels and channels.isdisjoint(offer.channels):
+            return "channel-not-offered"
+        if at_home and offer.channels and WITHOUT_TRAVEL.isdisjoint(offer.channels):
+            return "travel-needed"
+        return ""
+
+    return refusal
+
+
+def _refused(code: str, offer: Offer, wish: Wish) -> str:
+    """Return what goes with the code of a refusal."""
+    match code:
+        case "age-outside":
+            return _ages(offer)
+        case "closed-now":
+            closure = _closure(offer, wish.now_ms)
+            return closure.why if closure is not None else ""
+        case "out-of-season":
+            return next_season(offer.seasons, wish.now_ms)
+        case "channel-not-offered":
+            return ", ".join(sorted(offer.channels))
+        case _:
+            return ""
+
+
+def _closure(offer: Offer, now_ms: int) -> Closure | None:
+    return next((closure for closure in offer.closed if closure.start <= now_ms < closure.end), None)
+
+
+def _distance(offer: Offer, position: tuple[float, float]) -> float | None:
+    if not offer.places:
         return None
-    latitude, longitude = wish.position
+    latitude, longitude = position
     return min([metres_between(latitude, longitude, north, east) for north, east in offer.places])
 
 

@@ -7,6 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from fhir_server.workflow.seasons import Season
+
 _UNSAID = 0.5
 WITHOUT_TRAVEL: Final = frozenset({"at-home", "phone", "online", "outreach"})
 """Channels that ask no journey of the person."""
@@ -57,6 +59,10 @@ class Offer(NamedTuple):
     closed: tuple[Closure, ...] = ()
     places: tuple[tuple[float, float], ...] = ()
     """Latitude and longitude of its sites."""
+    seasons: tuple[Season, ...] = ()
+    """When in the year it is given; empty: always."""
+    provider: str = ""
+    """The reference to who provides it, as it is stored."""
 
 
 class Wish(NamedTuple):
@@ -66,7 +72,7 @@ class Wish(NamedTuple):
     types: frozenset[str]
     """Service types that answer the needs."""
     areas: frozenset[str]
-    """Ids of the Locations that the person lives in, from the smallest up."""
+    """Ids of the Locations that the person lives in: by code, by boundary, and what these are part of."""
     age: float | None = None
     languages: tuple[str, ...] = ()
     channels: frozenset[str] = frozenset()

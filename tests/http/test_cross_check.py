@@ -28,7 +28,9 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     running = RunningServer({"store": f"sqlite:///{folder / 'fhir.sqlite'}", "cross_check": True})
     with httpx.Client(base_url=f"{running.base}/", timeout=30) as found:
         for name in sorted((EXAMPLES / "region").glob("*.json")):
-            found.post("", content=name.read_bytes(), headers={"content-type": "application/fhir+json"}).raise_for_status()
+            found.post(
+                "", content=name.read_bytes(), headers={"content-type": "application/fhir+json"}
+            ).raise_for_status()
         yield found
     running.stop()
 

@@ -1,65 +1,13 @@
 """The social map comes in by command, comes again without doubling, and says row by row what is wrong."""
 
-import csv
-import io
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
-from fhir_server.cli import main
+from tests.http.directory_region import HEADER, Region, run
 
 AREAS = "NIS;naam;postcodes\n23088;Vilvoorde;1800\n23047;Machelen;1830, 1831\n"
 HSDS = Path(__file__).parents[3] / "shared" / "data" / "openreferral-hsds-native"
-HEADER = [
-    "organisatie",
-    "dienst",
-    "dienst id",
-    "noden",
-    "soort aanbod",
-    "straat en nummer",
-    "gemeente",
-    "werkingsgebied",
-    "leeftijd van",
-]
-
-
-def run(*arguments: str) -> Result:
-    return CliRunner().invoke(main, list(arguments))
-
-
-class Region:
-    """A store in a folder, and the commands on it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.store = str(folder / "fhir.sqlite")
-        self.exports = 0
-
-    def bring(
-        self, rows: list[list[str]], *options: str, name: str = "offer.csv", mapping: str = "spreadsheet"
-    ) -> Result:
-        text = io.StringIO()
-        csv.writer(text).writerows([HEADER, *rows])
-        return self.bring_file(name, text.getvalue().encode(), mapping, *options)
-
-    def bring_file(self, name: str, raw: bytes, mapping: str, *options: str) -> Result:
-        path = self.folder / name
-        path.write_bytes(raw)
-        return run(
-            "directory", "import", str(path), "--mapping", mapping, "--source", "zone", "--to", self.store, *options
-        )
-
-    def stored(self, resource_type: str) -> dict[str, dict[str, Any]]:
-        self.exports += 1
-        out = self.folder / f"out-{self.exports}"
-        exported = run("export", "--store", self.store, "--out", str(out))
-        assert exported.exit_code == 0, exported.output
-        file = out / f"{resource_type}.ndjson"
-        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-        return {resource["id"]: resource for resource in map(json.loads, lines) if resource["id"].startswith("zone-")}
 
 
 @pytest.fixture
@@ -116,8 +64,18 @@ def test_a_refused_row_is_named_and_nothing_vanishes_because_of_it(region: Regio
     assert region.stored("HealthcareService")["zone-service-b2"]["active"] is True
 
 
+def test_a_service_for_unknown_areas_is_refused_and_not_offered_everywhere(region: Region) -> None:
+    result = region.bring([row(werkingsgebied="9999"), row("Twee", "b2", werkingsgebied="")])
+    assert result.exit_code == 1
+    assert "error row 2: coverageArea: Nothing of '9999' can be used for coverageArea" in result.output
+    found = region.stored("HealthcareService")
+    assert list(found) == ["zone-service-b2"]  # an empty cell is how a spreadsheet says: everywhere
+    assert "coverageArea" not in found["zone-service-b2"]
+
+
 def test_what_a_row_says_wrong_is_told_with_its_column(region: Region) -> None:
-    result = region.bring([row(werkingsgebied="9999", **{"leeftijd van": "-1"}), row("Twee", "b2", noden="geluk")])
+    wrong = row(werkingsgebied="23088;9999", **{"leeftijd van": "-1"})
+    result = region.bring([wrong, row("Twee", "b2", noden="geluk")])
     assert result.exit_code == 0
     for said in (
         "warning row 2: @: '9999' is no NIS code",
@@ -183,3 +141,4 @@ def test_published_hsds_examples_come_in_and_both_forms_say_the_same(region: Reg
         assert result.exit_code == 0, result.output
         assert f"{what} 1 HealthcareService, 1 Location, 1 Organization" in result.output
         assert "latitude: 100 is not between -90 and 90" in result.output
+        assert "warning record 1: coverageArea: None is known here; what they are called is kept." in result.output

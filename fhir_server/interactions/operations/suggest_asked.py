@@ -32,6 +32,8 @@ class Asked(NamedTuple):
     """Id of the smallest area that the person lives in, "" when no place was given."""
     most: int
     exclusions: bool
+    unread: tuple[tuple[str, str], ...] = ()
+    """Ids of areas that services for these needs cover and whose boundary cannot be read, and why."""
 
 
 def read_asked(engine: Engine, inputs: Inputs, directory: Directory, snapshot: Snapshot) -> Asked:
@@ -45,21 +47,14 @@ def read_asked(engine: Engine, inputs: Inputs, directory: Directory, snapshot: S
     if len(needs) > MOST_NEEDS:
         raise inputs.refuse(f"{len(needs)} needs were sent; {MOST_NEEDS} at once are the most.", "need")
     areas = _areas(inputs, directory)
-    known = terminology.code_system(NEED)
-    how: dict[str, str] = {}
-    types: set[str] = set()
-    for code in needs:
-        for other in known.ancestors(code):
-            how.setdefault(other, "broader")
-    for code in needs:
-        how.update((other, "narrower") for other in known.descendants(code))
-    for code in needs:
-        how[code] = "exact"
-        types |= {match.code for match in terminology.translate(NEED, code, concept_map=BY_TYPE) if match.code}
+    how, types = _answers(needs, terminology)
     position = _position(inputs) or directory.middle(areas)
+    within = directory.areas_at(position) if position is not None else frozenset()
+    smallest = directory.smallest(areas or within)
+    areas |= within
     wish = Wish(
         how,
-        frozenset(types),
+        types,
         areas,
         _age(inputs, engine.clock.now_ms()),
         tuple(text.lower() for text in inputs.texts("language")),
@@ -72,7 +67,24 @@ def read_asked(engine: Engine, inputs: Inputs, directory: Directory, snapshot: S
     count = inputs.number("_count")
     if count is not None and not 1 <= count <= _MOST:
         raise inputs.refuse(f"_count is {count}; 1 to {_MOST} may be asked.", "_count")
-    return Asked(wish, needs, directory.smallest(areas), count or 10, inputs.flag("exclusions"))
+    unread = directory.unread([*how, *types], areas)
+    return Asked(wish, needs, smallest, count or 10, inputs.flag("exclusions"), unread)
+
+
+def _answers(needs: tuple[str, ...], terminology: Any) -> tuple[dict[str, str], frozenset[str]]:
+    """Return how each code answers the needs (`Wish.needs`), and the types of service that do."""
+    known = terminology.code_system(NEED)
+    how: dict[str, str] = {}
+    types: set[str] = set()
+    for code in needs:
+        for other in known.ancestors(code):
+            how.setdefault(other, "broader")
+    for code in needs:
+        how.update((other, "narrower") for other in known.descendants(code))
+    for code in needs:
+        how[code] = "exact"
+        types |= {match.code for match in terminology.translate(NEED, code, concept_map=BY_TYPE) if match.code}
+    return how, frozenset(types)
 
 
 def _needs(inputs: Inputs, terminology: Any) -> Iterator[str]:

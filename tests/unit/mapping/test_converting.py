@@ -10,19 +10,9 @@ from fhir_server.artifacts.source import default_root
 from fhir_server.mapping.definition import MappingBroken, compile_mapping, faults_of, load_mapping, mapping_files
 from fhir_server.mapping.engine import Converted, Converter
 from fhir_server.model.reference import ID_PATTERN
+from tests.unit.mapping.vocabulary import Vocabulary
 
 ROOT = default_root()
-
-
-class Vocabulary:
-    def concept(self, system: str, text: str) -> dict[str, Any] | None:
-        return {"system": system, "code": "debt-help"} if text == "Schuldhulp" else None
-
-    def mapped(self, concept_map: str, system: str, code: str) -> dict[str, Any] | None:
-        return {"system": concept_map + system, "code": code.upper()} if code != "none" else None
-
-    def area(self, text: str) -> dict[str, Any] | None:
-        return {"reference": f"Location/{text}"} if text.isdigit() else None
 
 
 def convert(rules: list[dict[str, Any]], record: Any) -> Converted:

@@ -28,8 +28,10 @@ NOT_EXPRESSED = {
     "ext-1",
     "extension-context",
     "profile-binding",
+    "boundary-unreadable",
+    "sxs-1",
 }
-"""Invariants of R4, codes with their system, value sets of profiles, and where extensions may stand."""
+"""Invariants of R4, codes with their system, value sets of profiles, where extensions may stand and what they hold."""
 
 
 def cases() -> list[tuple[str, dict[str, Any], str, str]]:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fhir_server.artifacts.source import default_root
+from fhir_server.workflow.seasons import Season
 from fhir_server.workflow.suggestion import Exclusion, Fit, explained, judge, ranked
 from fhir_server.workflow.suggestion_facts import Closure, Offer, Rules, Wish, load_rules
 
@@ -59,6 +60,7 @@ def test_a_need_is_answered_exactly_narrower_broader_or_by_type(needs: set[str],
     ({"areas": frozenset({"elsewhere"})}, {}, "area-not-served"),
     ({"youngest": 23.0}, {"age": 22.0}, "age-outside"), ({"oldest": 21.0}, {"age": 22.0}, "age-outside"),
     ({"closed": (Closure(NOW - 1, NOW + 1, "Kerst"),)}, {}, "closed-now"),
+    ({"seasons": (Season("04-01", "09-30"),)}, {}, "out-of-season"),
     ({"channels": frozenset({"on-site"})}, {"channels": frozenset({"online"})}, "channel-not-offered"),
     ({"channels": frozenset({"on-site"})}, {"at_home": True}, "travel-needed"),
 ])  # fmt: skip
@@ -73,7 +75,7 @@ def test_what_excludes_is_told_and_its_edge_does_not_exclude(
 @pytest.mark.parametrize(("change", "wish"), [
     ({"areas": frozenset()}, {}), ({"areas": frozenset({"zone", "x"})}, {}), ({"youngest": 22.0, "oldest": 22.0}, {"age": 22.0}),
     ({"closed": (Closure(NOW + 1, NOW + 9, ""), Closure(NOW - 9, NOW, ""))}, {}), ({"channels": frozenset()}, {"at_home": True}),
-    ({"youngest": 65.0}, {}),
+    ({"youngest": 65.0}, {}), ({"seasons": (Season("04-01", "09-30"), Season("10-04", "10-04"))}, {}),
 ])  # fmt: skip
 def test_what_does_not_exclude(change: dict[str, Any], wish: dict[str, Any]) -> None:
     assert isinstance(judge(OFFER._replace(**change), WISH._replace(**wish), RULES), Fit)
@@ -105,7 +107,7 @@ def test_ties_stand_by_distance_then_id_whatever_the_order_of_arrival() -> None:
 @given(
     st.builds(
         Offer, st.just("x"), st.just(frozenset({"debt"})), st.frozensets(st.sampled_from(["debt-help", "nature"])), st.just(frozenset({"zone"})),
-        youngest=st.just(0.0), oldest=st.just(99.0), closed=st.just(()), languages=st.frozensets(st.sampled_from(["nl", "fr"])), channels=st.frozensets(st.sampled_from(["online", "phone"])),
+        youngest=st.just(0.0), oldest=st.just(99.0), closed=st.just(()), seasons=st.just(()), languages=st.frozensets(st.sampled_from(["nl", "fr"])), channels=st.frozensets(st.sampled_from(["online", "phone"])),
         capacity=st.sampled_from(["capacity", "no-capacity", "strange"]), wait_days=st.none() | st.floats(0, 1e4),
         verified_ms=st.none() | st.integers(0, 2 * NOW), places=st.tuples(st.tuples(st.floats(-90, 90), st.floats(-180, 180))),
     ),

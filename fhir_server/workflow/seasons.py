@@ -1,0 +1,59 @@
+"""Seasons of a service: from a day of the year to another, both included, over New Year where the end comes first.
+
+Days are those of UTC, as everywhere that a suggestion counts with dates.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+_DAY_MS: Final = 86_400_000
+_DAY: Final = re.compile(r"(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|02-(?:0[1-9]|[12]\d))", re.ASCII)  # fmt: skip
+
+
+class Season(NamedTuple):
+    """A part of each year; `start` and `end` are `MM-DD`, which sort as they follow one another."""
+
+    start: str
+    end: str
+    why: str = ""
+
+    def holds(self, day: str) -> bool:
+        """Tell whether a day, `MM-DD`, is in the season."""
+        if self.start <= self.end:
+            return self.start <= day <= self.end
+        return day >= self.start or day <= self.end
+
+    def begins(self, after: date) -> date:
+        """Return the first day of the next season; one of 29 February begins on 1 March where there is none."""
+        year = after.year if self.start > f"{after:%m-%d}" else after.year + 1
+        month, day = map(int, self.start.split("-"))
+        try:
+            return date(year, month, day)
+        except ValueError:
+            return date(year, month + 1, 1)
+
+
+def read_season(start: str, end: str, why: str) -> Season | None:
+    """Return a season of two days of the year, None where one is no such day."""
+    return Season(start, end, why) if _DAY.fullmatch(start) and _DAY.fullmatch(end) else None
+
+
+def next_season(seasons: Sequence[Season], now_ms: int) -> str:
+    """Return when the next season begins and what it is, "" in a season or where there are none."""
+    today, day = _today(now_ms // _DAY_MS)
+    for season in seasons:
+        if season.holds(day):
+            return ""
+    if not seasons:
+        return ""
+    begins, why = min((season.begins(today), season.why) for season in seasons)
+    return f"{begins.isoformat()} ({why})" if why else begins.isoformat()
+
+
+@lru_cache(maxsize=4)
+def _today(days: int) -> tuple[date, str]:
+    today = datetime.fromtimestamp(days * 86_400, UTC).date()
+    return today, f"{today:%m-%d}"

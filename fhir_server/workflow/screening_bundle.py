@@ -13,11 +13,14 @@ from fhir_server.workflow.screening_kept import renewed, resolved, retired, urn_
 from fhir_server.workflow.screening_observations import observations
 from fhir_server.workflow.screening_risk import assessments
 from fhir_server.workflow.screening_templates import Templates, require_extractable
+from fhir_server.workflow.wording import PLAIN, Wording
 
 _PARTICIPANT: Final = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
 
 
-def extracted(form: Form, response: Resource, basis: str, reference: str) -> tuple[Source, list[Extracted]]:
+def extracted(
+    form: Form, response: Resource, basis: str, reference: str, wording: Wording = PLAIN
+) -> tuple[Source, list[Extracted]]:
     """Return all that a checked response with its calculated values gives rise to.
 
     `basis` is the lasting identity of the response, `reference` how what is made refers to it. Raises RuleViolated when the response
@@ -31,7 +34,7 @@ def extracted(form: Form, response: Resource, basis: str, reference: str) -> tup
             issues=[Issue("extract-lacks", "required", text.format(name), "QuestionnaireResponse") for name in lacking]
         )
     root = read_given(form, response)
-    source = Source(form, root, Flow(form, root), response, basis, reference)
+    source = Source(form, root, Flow(form, root), response, basis, reference, wording)
     found = list(observations(source))
     templated = [_with_evidence(_by_people(one), found, source) for one in Templates(source).extracted()]
     return source, [*found, *templated, *assessments(source, found)]
@@ -75,7 +78,7 @@ def entries(
             changed.append(update_entry(after, before))
     current = {one.urn for one in found}
     for urn, before in earlier.items():
-        if urn not in current and (after := retired(before)) is not None:
+        if urn not in current and (after := retired(before, source.wording)) is not None:
             changed.append(update_entry(after, before))
     yield from changed
     if changed:
@@ -106,7 +109,7 @@ def _provenance(source: Source, targets: Iterable[str], before: Resource | None,
         "target": [{"reference": one} for one in targets],
         "occurredDateTime": source.authored,
         "recorded": now,
-        "agent": [_agent("assembler", {"display": "Extraction of questionnaire responses"})],
+        "agent": [_agent("assembler", source.wording.sentence("display", "extraction"))],
         "entity": [{"role": "source", "what": {"reference": source.reference}}],
     }
     if source.form.canonical:

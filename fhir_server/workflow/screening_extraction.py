@@ -14,6 +14,7 @@ from fhir_server.model.resource import Resource
 from fhir_server.workflow.codes import CANONICAL
 from fhir_server.workflow.screening_flow import Flow, Given, everywhere, value_of
 from fhir_server.workflow.screening_form import Form
+from fhir_server.workflow.wording import PLAIN, Wording
 
 URI_SYSTEM: Final = "urn:ietf:rfc:3986"
 _INSTANT_LENGTH: Final = 20
@@ -38,6 +39,8 @@ class Source(NamedTuple):
     response: Resource
     basis: str
     reference: str
+    wording: Wording = PLAIN
+    """In whose language what is made speaks."""
 
     def urn(self, key: str) -> str:
         """Return the identity of what is made at a place of this response."""

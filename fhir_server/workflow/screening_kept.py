@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from fhir_server.model.resource import Resource
-from fhir_server.workflow.codes import STATUS_REASON, STATUS_REASONS, TASK_ENDED
+from fhir_server.workflow.codes import STATUS_REASON, TASK_ENDED
 from fhir_server.workflow.screening_extraction import URI_SYSTEM
+from fhir_server.workflow.wording import Wording
 
 _SERVER: Final = ("versionId", "lastUpdated")
 _OURS: Final = {
@@ -63,7 +64,7 @@ def renewed(fresh: Resource, before: Resource) -> Resource | None:
     return after
 
 
-def retired(before: Resource) -> Resource | None:
+def retired(before: Resource, wording: Wording) -> Resource | None:
     """Return a resource whose answer is gone, marked so; None when it is so already, or cannot be marked."""
     kind = before["resourceType"]
     if kind in _AMENDED:
@@ -74,8 +75,7 @@ def retired(before: Resource) -> Resource | None:
         kept = {name: value for name, value in before.items() if name != "clinicalStatus"}
         return {**kept, "verificationStatus": _concept("entered-in-error")}
     if kind == "Task" and before["status"] not in TASK_ENDED:
-        coding = {"system": STATUS_REASON, "code": "other", "display": STATUS_REASONS["other"]}
-        reason = {"coding": [coding], "text": "The answers that it rests on have changed."}
+        reason = {**wording.concept(STATUS_REASON, "other"), **wording.sentence("text", "answers-changed")}
         return {**before, "status": "cancelled", "statusReason": reason}
     return None
 

@@ -76,7 +76,7 @@ def _task(source: Source, urn: str, focus: str, due: date) -> Resource:
         "identifier": common["identifier"],
         "status": "requested",
         "intent": "plan",
-        "code": {"coding": [{"system": TASK_KIND, "code": RE_EVALUATION, "display": "Screen again"}]},
+        "code": source.wording.concept(TASK_KIND, RE_EVALUATION),
         "focus": {"reference": focus},
         "for": common["subject"],
         "authoredOn": source.authored,

@@ -78,7 +78,7 @@ def gathered(engine: Engine, snapshot: Snapshot, sent: Sent, questionnaire: Reso
         )
     form = form_for(engine, snapshot, response, questionnaire)
     right = require_answers(engine, snapshot, form, response)
-    source, found = extracted(form, right, sent.basis, sent.reference)
+    source, found = extracted(form, right, sent.basis, sent.reference, engine.rulebook.wording)
     known = earlier(snapshot, sent, found)
     now = render_instant(engine.clock.now_ms())
     listed = [

@@ -12,6 +12,7 @@ from fhir_server.workflow.screening_form import HL7, SDC, Form, read_form
 from fhir_server.workflow.screening_kept import renewed, resolved, retired
 from fhir_server.workflow.screening_risk import due_date
 from fhir_server.workflow.screening_scores import calculated, differing
+from fhir_server.workflow.wording import PLAIN
 
 VERIFICATION = "http://terminology.hl7.org/CodeSystem/condition-ver-status"
 META = {"versionId": "3", "lastUpdated": "2026-11-20T10:00:00.000Z"}
@@ -57,10 +58,10 @@ def test_an_unchanged_observation_is_left_alone_and_a_changed_one_is_amended() -
 
 
 def test_an_observation_whose_answer_came_back_is_amended() -> None:
-    gone = retired(finding(id="1", meta=META))
+    gone = retired(finding(id="1", meta=META), PLAIN)
     assert gone is not None
     assert gone["status"] == "entered-in-error"
-    assert retired(gone) is None
+    assert retired(gone, PLAIN) is None
     back = renewed(finding(), gone)
     assert back is not None
     assert back["status"] == "amended"
@@ -78,11 +79,11 @@ def test_what_people_decided_of_a_need_stays() -> None:
 
 
 def test_a_need_without_its_answer_is_entered_in_error_and_comes_back() -> None:
-    gone = retired(need(id="1", meta=META))
+    gone = retired(need(id="1", meta=META), PLAIN)
     assert gone is not None
     assert gone["verificationStatus"] == verified("entered-in-error")
     assert "clinicalStatus" not in gone
-    assert retired(gone) is None
+    assert retired(gone, PLAIN) is None
     back = renewed(need(), gone)
     assert back is not None
     assert back["verificationStatus"] == verified("unconfirmed")
@@ -96,10 +97,10 @@ def test_a_task_that_somebody_began_is_left_alone() -> None:
     assert after is not None
     assert after["restriction"] == fresh["restriction"]
     assert renewed(fresh, {**before, "status": "in-progress"}) is None
-    cancelled = retired(before)
+    cancelled = retired(before, PLAIN)
     assert cancelled is not None
     assert (cancelled["status"], bool(cancelled["statusReason"]["text"])) == ("cancelled", True)
-    assert retired({**before, "status": "completed"}) is None
+    assert retired({**before, "status": "completed"}, PLAIN) is None
 
 
 def test_references_by_urn_become_literal_where_they_are_known() -> None:

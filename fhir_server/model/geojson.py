@@ -154,6 +154,8 @@ def read_boundary(attachment: Mapping[str, Any]) -> Boundary:
     if type(data) is not str:
         raise BoundaryUnreadable("boundary.no-data", "")
     kind = str(attachment.get("contentType", ""))
+    if not kind:
+        raise BoundaryUnreadable("boundary.no-content-type", "", wanted=CONTENT_TYPES[0])
     if kind.partition(";")[0].strip().lower() not in CONTENT_TYPES:
         raise BoundaryUnreadable("boundary.content-type", ".contentType", found=kind[:60], wanted=CONTENT_TYPES[0])
     try:

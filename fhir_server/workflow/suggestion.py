@@ -97,13 +97,13 @@ def judge(offer: Offer, wish: Wish, rules: Rules) -> Verdict:
 
 def judging(wish: Wish, rules: Rules) -> Callable[[Offer], Verdict]:
     """Return what holds offers against a wish, and says why one is left out."""
-    fit, needs, refusal = fitting(wish, rules), _answering(wish, rules), _refusing(wish)
+    fit, needs, objection = fitting(wish, rules), _answering(wish, rules), _refusing(wish)
 
     def verdict(offer: Offer) -> Verdict:
         found = fit(offer)
         if found is not None or (needs[offer.needs] is None and offer.types.isdisjoint(wish.types)):
             return found
-        code = refusal(offer)
+        code = objection(offer)
         return Exclusion(offer, Reason(code, detail=_refused(code, offer, wish)))
 
     return verdict
@@ -115,7 +115,7 @@ def fitting(wish: Wish, rules: Rules, *, served: bool = False) -> Callable[[Offe
     `served` says that the offers were chosen by the area, so that it need not be looked at again.
     """
     needs, types, position = _answering(wish, rules), wish.types, wish.position
-    refusal = _refusing(wish, served=served)
+    objection = _refusing(wish, served=served)
     by_type = rules.need["type"] * rules.weights["need"]
     counted = _counted(wish)
     total = rules.weights["need"]
@@ -129,7 +129,7 @@ def fitting(wish: Wish, rules: Rules, *, served: bool = False) -> Callable[[Offe
             if types.isdisjoint(offer.types):
                 return None
             score = by_type
-        if refusal(offer):
+        if objection(offer):
             return None
         far = None if position is None else _distance(offer, position)
         for name, place, parts in counted:
@@ -217,7 +217,7 @@ def _refusing(wish: Wish, *, served: bool = False) -> Callable[[Offer], str]:
     """Return what tells why an offer is left out, by the code of the reason; "" when it is not."""
     areas, age, now, channels, at_home = wish.areas, wish.age, wish.now_ms, wish.channels, wish.at_home
 
-    def refusal(offer: Offer) -> str:
+    def objection(offer: Offer) -> str:
         if not served and offer.areas and areas.isdisjoint(offer.areas):
             return "area-not-served"
         if age is not None and not offer.youngest <= age < offer.oldest + 1:
@@ -232,11 +232,11 @@ def _refusing(wish: Wish, *, served: bool = False) -> Callable[[Offer], str]:
             return "travel-needed"
         return ""
 
-    return refusal
+    return objection
 
 
 def _refused(code: str, offer: Offer, wish: Wish) -> str:
-    """Return what goes with the code of a refusal."""
+    """Return what goes with the code of an objection."""
     match code:
         case "age-outside":
             return _ages(offer)

@@ -185,7 +185,8 @@ def test_what_is_no_boundary_is_refused_with_its_place(document: Any, fault: str
 
 
 @pytest.mark.parametrize(("sent", "fault", "member"), [
-    ({"url": "https://example.org/x.geojson"}, "no-data", ""), (attachment(polygon(SQUARE), "image/png"), "content-type", ".contentType"),
+    ({"url": "https://example.org/x.geojson"}, "no-data", ""), ({"data": "e30="}, "no-content-type", ""),
+    (attachment(polygon(SQUARE), "image/png"), "content-type", ".contentType"),
     ({"contentType": CONTENT_TYPES[0], "data": "ab?c"}, "base64", ".data"), ({"contentType": CONTENT_TYPES[0], "data": "eyI="}, "json", ".data"),
     ({"contentType": CONTENT_TYPES[0], "data": b64encode(b'{"type":"\xff"}').decode()}, "json", ".data"),
     ({"contentType": CONTENT_TYPES[0], "data": b64encode(b"[" * 50_000).decode()}, "json", ".data"),

@@ -69,7 +69,9 @@ def units(written: dict[str, Any], number: int, seq: int, audit: int) -> Iterato
                 if table == "audit":
                     audit += 1
                     new[0] = audit
-                elif table == "outbox":
+                elif table == "audit_about":
+                    new[1] = audit
+                elif table in ("outbox", "fresh"):
                     new[0] = None
                 fresh.append(tuple(new))
             marks = ", ".join("?" * len(rows[0]))
@@ -119,11 +121,13 @@ def main() -> None:
     thread = threading.Thread(target=checkpoint)
     thread.start()
     before = resource.getrusage(resource.RUSAGE_SELF)
-    count, seconds = write(connection, ready, given["group"], given["seconds"])
-    after = resource.getrusage(resource.RUSAGE_SELF)
-    stop.set()
-    thread.join()
-    connection.close()
+    try:
+        count, seconds = write(connection, ready, given["group"], given["seconds"])
+        after = resource.getrusage(resource.RUSAGE_SELF)
+    finally:
+        stop.set()
+        thread.join()
+        connection.close()
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     json.dump({"count": count, "seconds": seconds, "cpu": cpu}, sys.stdout)
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 _BY_SEQ = ("version", "head", "live", "doc", "eq", "ref", "str", "dt", "num", "qty", "geo")
-_OTHERS = ("audit", "outbox")
+_OTHERS = ("audit", "audit_about", "outbox", "fresh")
+_WORDS = "SELECT f.* FROM doc AS d CROSS JOIN fresh AS f ON f.row = d.words WHERE d.seq > ? AND d.seq <= ?"
 
 
 def capture(store: Path, target: Path, after_seq: int, after_audit: int, most: int = 64) -> dict[str, float]:
@@ -17,22 +18,27 @@ def capture(store: Path, target: Path, after_seq: int, after_audit: int, most: i
     connection = sqlite3.connect(f"file:{store}?mode=ro", uri=True)
     places = {table: _column(connection, table, "seq") for table in _BY_SEQ}
     audits = connection.execute(
-        "SELECT number, record, digest, coalesce(json_array_length(record, '$.accesses[0].entity'), 0) FROM audit WHERE number > ? ORDER BY number LIMIT ?",
+        "SELECT coalesce(json_array_length(record, '$.accesses[0].entity'), 0), audit.* FROM audit WHERE number > ? "
+        "ORDER BY number LIMIT ?",
         (after_audit, most),
     ).fetchall()
     units: list[dict[str, Any]] = []
     seq = after_seq
-    for number, record, digest, count in audits:
+    for count, *audit in audits:
         rows: dict[str, list[tuple[Any, ...]]] = {}
         for table in _BY_SEQ:
             text = f"SELECT * FROM {table} WHERE seq > ? AND seq <= ?"
             if found := connection.execute(text, (seq, seq + count)).fetchall():
                 rows[table] = found
-        rows["audit"] = [(number, record, digest)]
-        if events := connection.execute(
-            "SELECT * FROM outbox WHERE seq > ? AND seq <= ?", (seq, seq + count)
-        ).fetchall():
-            rows["outbox"] = events
+        rows["audit"] = [tuple(audit)]
+        others = {
+            "audit_about": ("SELECT * FROM audit_about WHERE number = ?", (audit[0],)),
+            "outbox": ("SELECT * FROM outbox WHERE seq > ? AND seq <= ?", (seq, seq + count)),
+            "fresh": (_WORDS, (seq, seq + count)),
+        }
+        for table, (text, values) in others.items():
+            if found := connection.execute(text, values).fetchall():
+                rows[table] = found
         ids = sorted({row[2] for row in rows["version"]})
         units.append({"seq": seq, "count": count, "rows": rows, "ids": ids})
         seq += count

@@ -8,11 +8,13 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from itertools import islice
 from typing import NamedTuple
 
 from fhir_server.access.principal import Principal
 from fhir_server.interactions.context import Engine
+from fhir_server.interactions.offer_facts import NEED
 from fhir_server.interactions.unit import Unit
 from fhir_server.mapping.engine import Converter
 from fhir_server.mapping.places import Remark
@@ -27,9 +29,10 @@ KIND = "import"
 """Records `import` / `source.mapping Type/id`: what the files of a source with one mapping brought."""
 _BATCH = 50
 """Records of one unit of work: enough to share a commit, few enough for other writers to come between."""
+_SERVICE = "HealthcareService"
 _INACTIVE = {
     "Organization": ("active", False),
-    "HealthcareService": ("active", False),
+    _SERVICE: ("active", False),
     "Location": ("status", "inactive"),
     "Endpoint": ("status", "off"),
 }
@@ -78,6 +81,8 @@ class DirectoryImport:
         self._principal = principal
         self._dry_run = dry_run
         self._seen: dict[str, bytes] = {}
+        terminology = engine.terminology
+        self._needs = engine.store.read(lambda found: [one.code for one in terminology.on(found).code_system(NEED)])
         self._met: set[str] = set()
         """References to what is stored and this import does not bring."""
         self.report = ImportReport()
@@ -123,7 +128,8 @@ class DirectoryImport:
         resources, remarks = self._converter.convert(row.record, self._known)
         new = [resource for resource in resources if self._first(row, resource)]
         faults = [fault for resource in new for fault in self._judged(resource)]
-        report.lines += [Line(row.origin, remark) for remark in remarks]
+        doubts = [doubt for resource in new for doubt in self._doubted(resource)]
+        report.lines += [Line(row.origin, remark) for remark in (*remarks, *doubts)]
         if faults or any(remark.severity == "error" for remark in remarks):
             self._refuse(row.origin, new, faults)
             return
@@ -157,6 +163,17 @@ class DirectoryImport:
         for issue in self._engine.validator.judge(resource).issues:
             if issue.severity in ("error", "fatal"):
                 yield Remark("error", issue.key, issue.expression, issue.diagnostics)
+
+    def _doubted(self, resource: Resource) -> Iterator[Remark]:
+        """Yield what keeps a service from being found: codes of our needs that there are not (R4 binds them loosely)."""
+        for index, concept in enumerate(resource.get("type", ()) if resource["resourceType"] == _SERVICE else ()):
+            for coding in concept.get("coding", ()):
+                code = str(coding.get("code", ""))
+                if coding.get("system") == NEED and code not in self._needs:
+                    near = get_close_matches(code[:60], self._needs, 1)
+                    hint = f" Did you mean {near[0]}?" if near else ""
+                    said = f"{code[:60]!r} is no need that is known, so nobody who asks for one is shown the service.{hint}"
+                    yield Remark("warning", "unknown-code", f"{_SERVICE}.type[{index}]", said)
 
     def _store(self, groups: list[tuple[str, list[Resource]]]) -> None:
         """Store what records became, in one unit of work; when it is refused, each by itself, to find which it is."""

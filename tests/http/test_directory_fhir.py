@@ -146,3 +146,14 @@ def test_what_was_refused_is_not_lost_among_many_warnings_and_an_archive_reads_a
     assert any(line.startswith("warning About.md: The file is left out") for line in lines)
     assert "… and 53 more remarks" in lines
     assert "created 1 Organization" in lines
+
+
+def test_a_need_that_is_not_known_is_told_with_the_nearest_that_is(region: Region) -> None:
+    system = "https://w3id.org/social-referral/CodeSystem/social-need"
+    needs = [{"coding": [{"system": system, "code": code}]} for code in ("debt", "social-connections")]
+    service = {**SERVICE, "resource": {**SERVICE["resource"], "type": needs}}
+    result = region.bring_file("b.json", offer(service, CAW, ENDPOINT, AREA), "fhir")
+    assert result.exit_code == 0, result.output
+    assert "warning Bundle.entry[0]: HealthcareService.type[1]: 'social-connections' is no need" in result.output
+    assert "Did you mean social-connection?" in result.output
+    assert "type[0]" not in result.output

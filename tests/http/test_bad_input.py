@@ -117,6 +117,13 @@ def test_paths_and_queries_that_lead_nowhere(server: Any, target: bytes) -> None
     assert b"OperationOutcome" in answer
 
 
+@pytest.mark.parametrize("organization", [{}, {"X-Dev-Organization": "Organization/o"}])
+def test_a_purpose_that_is_none_is_refused_whoever_says_it(
+    client: httpx.Client, refused: Any, organization: dict[str, str]
+) -> None:
+    refused(client.get("/Patient?_count=0", headers=organization | {"X-Purpose-Of-Use": "fun"}), 400, "bad-purpose")
+
+
 def test_unknown_methods_are_refused(server: Any) -> None:
     for method in (b"TRACE", b"LINK"):
         status, _ = _raw(server, b"/fhir/Patient", method)

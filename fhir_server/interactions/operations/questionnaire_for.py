@@ -56,7 +56,7 @@ def questionnaire_of(engine: Engine, snapshot: Snapshot, response: Resource) -> 
         f"There is no questionnaire {canonical[:200]!r} here." if canonical else "The response names no questionnaire."
     )
     raise RuleViolated(
-        f"{said} Store the questionnaire first, or send it as the parameter 'questionnaire'.",
+        f"{said} Store the questionnaire first, or put it in 'contained' and name it as '#' and its id.",
         key="unknown-questionnaire",
         code="not-found",
         expression="QuestionnaireResponse.questionnaire" if canonical else "QuestionnaireResponse",

@@ -15,8 +15,8 @@ from tests.unit.mapping.vocabulary import Vocabulary
 ROOT = default_root()
 
 
-def convert(rules: list[dict[str, Any]], record: Any) -> Converted:
-    target = {"name": "thing", "resourceType": "HealthcareService", "id": {"from": "id"}, "rules": rules}
+def convert(rules: list[dict[str, Any]], record: Any, **more: Any) -> Converted:
+    target = {"name": "thing", "resourceType": "HealthcareService", "id": {"from": "id"}, "rules": rules, **more}
     raw = {
         "id": "x", "url": "https://example.org/x", "version": "1", "status": "active", "description": "x",
         "source": {"format": "json", "description": "x"}, "targets": [target],
@@ -113,6 +113,22 @@ def test_a_record_without_key_or_required_value_is_refused() -> None:
     assert [remark.key for remark in convert(required, {"id": "1"}).remarks] == ["value-missing"]
     assert [remark.key for remark in convert(required, {"name": "a"}).remarks] == ["key-missing"]
     assert [remark.key for remark in convert(required, ["no", "object"]).remarks] == ["record-shape"]
+
+
+def test_what_is_said_of_an_element_never_comes_to_nothing() -> None:
+    rules = [{"to": "name", "value": {"from": "id"}}]
+    record = {"id": "1", "areas": [{"name": "Mytown"}, {"name": ""}, {}]}
+    named = convert(rules, record, kept={"coverageArea": {"from": "areas", "display": "name"}})
+    assert named.resources[0]["coverageArea"] == [{"display": "Mytown"}]
+    assert [remark.severity for remark in named.remarks] == ["warning"]
+    for areas in ("9999", [{"name": "Mytown"}]):
+        refused = convert(rules, {"id": "1", "areas": areas}, kept={"coverageArea": {"from": "areas"}})
+        assert refused.resources == ()
+        assert [(remark.severity, remark.key) for remark in refused.remarks] == [("error", "value-unknown")]
+    for nothing in ({}, {"areas": ""}, {"areas": []}):
+        silent = convert(rules, {"id": "1", **nothing}, kept={"coverageArea": {"from": "areas"}})
+        assert "coverageArea" not in silent.resources[0]
+        assert silent.remarks == ()
 
 
 def test_ids_stay_the_same_and_differ_when_keys_differ_only_in_what_an_id_refuses() -> None:

@@ -173,6 +173,17 @@ def test_where_no_profile_is_claimed_an_unreadable_boundary_is_told_to_who_asks(
     assert told(server, "position=50.2|4.2") == [], "no service has to do with it any more"
 
 
+def test_of_many_boundaries_that_cannot_be_read_the_number_is_told(server: httpx.Client) -> None:
+    names = [f"torn-{number}" for number in range(12)]
+    for name in names:
+        put(server, area(name, profile="", **bounded(raw=b"{}")))
+    put(server, service("s-torn", *names))
+    said = [one["diagnostics"] for one in told(server, "position=50.2|4.2")]
+    assert len(said) == 11
+    assert said[-1] == "The boundaries of 12 areas cannot be read; 10 are told."
+    put(server, service("s-torn", active=False))
+
+
 def on(after: int) -> datetime:
     return datetime.fromtimestamp(SystemClock().now_ms() / 1000, UTC) + timedelta(days=after)
 

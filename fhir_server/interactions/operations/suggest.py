@@ -136,6 +136,9 @@ def _told(engine: Engine, asked: Asked, fits: int, exclusions: list[Exclusion], 
         yield _issue("more-fit", f"{fits} services fit; {asked.most} are shown. Ask for more with _count.")
     for name, why in asked.unread[:_MOST_UNREAD]:
         yield _issue("boundary-unreadable", f"Whether Location/{name} serves the place is not known. {why}")
+    if len(asked.unread) > _MOST_UNREAD:
+        said = f"The boundaries of {len(asked.unread)} areas cannot be read; {_MOST_UNREAD} are told."
+        yield _issue("boundary-unreadable", said)
     if not asked.exclusions:
         return
     for exclusion in exclusions[:_MOST_EXCLUSIONS]:

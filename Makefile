@@ -12,7 +12,7 @@ PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo serve test check format style types layers artifacts tests changelog bench soak test-web validate-official fix lock docs clean
+.PHONY: help demo serve test check format style types layers artifacts tests changelog explore bench soak test-web validate-official fix lock docs clean
 
 help:
 	@echo "make demo            the server with the example region; one referral is played before your eyes, from first question to follow-up (ONCE=1: then stop)"
@@ -21,6 +21,7 @@ help:
 	@echo "make tests           the tests only; PYTEST_ARGS='-k referral -x'"
 	@echo "make fix             format, and repair what the linter can"
 	@echo "make docs            write again the documentation that is made from code"
+	@echo "make explore         the tests that draw their cases, with new draws (RUNS=20)"
 	@echo "make bench           measure speed and memory"
 	@echo "make soak            the long forms of the tests: an hour or more"
 	@echo "make test-web        the pages in Chromium: axe, a phone, a keyboard, pictures (needs Chromium, and npm for axe)"
@@ -95,7 +96,11 @@ changelog:
 
 tests: $(VENV)/.dev
 	@echo "== tests"
-	@$(BIN)/pytest $(or $(PYTEST_ARGS),-n 2 --dist loadfile --durations=10)
+	@$(BIN)/pytest $(or $(PYTEST_ARGS),-n 2 --dist loadfile --randomly-seed=1 --durations=10)
+
+explore: $(VENV)/.dev
+	@for run in $$(seq $(or $(RUNS),5)); do \
+	  $(BIN)/pytest -n 2 --dist loadfile -q -m hypothesis --hypothesis-profile=explore $(PYTEST_ARGS) || exit 1; done
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m bench

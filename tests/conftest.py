@@ -9,11 +9,17 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from hypothesis import settings
 
 from fhir_server.app import create_app
 from fhir_server.settings import Settings
 
 FHIR_JSON = "application/fhir+json"
+
+# A gate gives one verdict on one state of the code: its draws are derived from the tests. New ones are `make explore`'s.
+settings.register_profile("gate", derandomize=True, deadline=None, print_blob=True)
+settings.register_profile("explore", deadline=None, print_blob=True)
+settings.load_profile("gate")
 
 
 class RunningServer:

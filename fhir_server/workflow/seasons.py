@@ -4,12 +4,14 @@ Days are those of UTC, as everywhere that a suggestion counts with dates.
 """
 
 import re
+from calendar import isleap
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Final, NamedTuple
 
 _DAY_MS: Final = 86_400_000
+_LEAP_DAY: Final = "02-29"
 _DAY: Final = re.compile(r"(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|02-(?:0[1-9]|[12]\d))", re.ASCII)  # fmt: skip
 
 
@@ -27,13 +29,16 @@ class Season(NamedTuple):
         return day >= self.start or day <= self.end
 
     def begins(self, after: date) -> date:
-        """Return the first day of the next season; one of 29 February begins on 1 March where there is none."""
+        """Return the first day of the next season.
+
+        One from 29 February begins on 1 March in a year without that day; one of that day only waits for a leap year.
+        """
         year = after.year if self.start > f"{after:%m-%d}" else after.year + 1
-        month, day = map(int, self.start.split("-"))
-        try:
-            return date(year, month, day)
-        except ValueError:
-            return date(year, month + 1, 1)
+        if self.start == self.end == _LEAP_DAY:
+            while not isleap(year):
+                year += 1
+        month, day = (3, 1) if self.start == _LEAP_DAY and not isleap(year) else map(int, self.start.split("-"))
+        return date(year, month, day)
 
 
 def read_season(start: str, end: str, why: str) -> Season | None:

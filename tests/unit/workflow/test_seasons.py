@@ -23,6 +23,8 @@ def ms(day: date) -> int:
     (WINTER, date(2027, 3, 15), ""), (WINTER, date(2027, 3, 16), "2027-10-15"), (WINTER, date(2026, 10, 14), "2026-10-15"),
     (Season("02-29", "05-01"), date(2027, 2, 28), "2027-03-01"), (Season("02-29", "05-01"), date(2027, 6, 1), "2028-02-29"),
     (Season("02-29", "05-01"), date(2027, 3, 1), ""), (Season("01-05", "02-29"), date(2027, 2, 28), ""),
+    (Season("02-29", "02-29"), date(2026, 11, 22), "2028-02-29"), (Season("02-29", "02-29"), date(2028, 2, 29), ""),
+    (Season("02-29", "02-29"), date(2097, 1, 1), "2104-02-29"), (Season("02-29", "03-01"), date(2026, 1, 1), "2026-03-01"),
     (Season("01-05", "02-29"), date(2027, 3, 1), "2028-01-05"), (Season("07-01", "07-01"), date(2027, 7, 1), ""),
 ])  # fmt: skip
 def test_a_season_holds_on_its_days_and_says_when_it_begins_again(season: Season, day: date, said: str) -> None:

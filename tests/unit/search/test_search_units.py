@@ -51,10 +51,10 @@ def test_what_has_no_sure_meaning_does_not_convert(code: str) -> None:
 @settings(deadline=None, max_examples=150)
 @given(st.text("mgkLsulCel[]{}/.*^()+-0123456789%K ", max_size=64))
 def test_any_text_is_answered_soon(code: str) -> None:
-    conversion("mg")  # the library is there
-    began = time.perf_counter()
+    conversion("g/cm")  # not among the common ones: the library is there
+    began = time.thread_time()
     found = conversion(code)
-    assert time.perf_counter() - began < 1
+    assert time.thread_time() - began < 1
     assert found is None or (found.factor > 0 and math.isfinite(found.base(1.0)))
 
 

@@ -144,10 +144,10 @@ def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
     path = tmp_path / "r.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("x.csv", b"0" * (20 << 20))
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(ReleaseError, match="unpacks to 200 times its size"):
         files.find([path])
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
     path.write_bytes(b"PK no zip")
     with pytest.raises(ReleaseError, match="no zip file that can be read"):
         files.find([path])

@@ -1,7 +1,8 @@
 """UCUM units → base units, so that quantities in different units of one kind compare (R4 search.html#quantity).
 
-The library that knows the units (`ucumvert` on `pint`) is heavy, so it is loaded when a unit is first met that is not among
-the common ones of `units.json`, which it made (a test holds them to it), and asked once for each code. What has no sure meaning in base units is compared in its own unit only: arbitrary units (`[IU]`), which
+The library that knows the units (`ucumvert` on `pint`) is heavy (a second, 30 MB), so it is loaded when a unit is first met that
+is not among the common ones of `units.json`, which it made (`tools/compile_units.py`; a test holds them to it), and asked once
+for each code. What has no sure meaning in base units is compared in its own unit only: arbitrary units (`[IU]`), which
 UCUM lets convert to nothing else; logarithms (`[pH]`, `dB`); annotations alone (`{score}`); codes that are not UCUM.
 """
 
@@ -53,10 +54,11 @@ def conversion(code: str) -> Conversion | None:
     """Return how a UCUM code converts, None where it is compared as it is. Never raises; safe to share."""
     if (common := _common().get(code)) is not None:
         return common
-    return _looked_up(code)
+    return looked_up(code)
 
 
-def _looked_up(code: str) -> Conversion | None:
+def looked_up(code: str) -> Conversion | None:
+    """Return how the library converts a code; None as `conversion`. The first question loads the library."""
     if not code or len(code) > _LONGEST or _LONG_NUMBER.search(code) or not code.isascii():
         return None
     if not _ARBITRARY.isdisjoint(_BRACKETED.findall(code)):

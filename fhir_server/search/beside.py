@@ -14,9 +14,19 @@ def words(param: str) -> str:
     return f"{param}:word"
 
 
+def is_words(param: str) -> bool:
+    """Tell whether a name is one that `words` gives."""
+    return param.endswith(":word")
+
+
 def broader(param: str) -> str:
     """Return the name of what a value is below: `text/xml` of `text/xml; charset=utf-8`, `url|1` of `url|1.2`."""
     return f"{param}:below"
+
+
+def extent(param: str) -> str:
+    """Return the name of the pairs of limits of what is a Range: from low to high (R4 search.html#prefix)."""
+    return f"{param}:extent"
 
 
 def inside(param: str, resource_type: str, code: str = "") -> str:

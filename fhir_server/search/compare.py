@@ -41,8 +41,8 @@ from typing import assert_never
 
 from fhir_server.search.query import Prefix
 
-INSTANT_US = 1_000
-"""`meta.lastUpdated` is kept in milliseconds: as a stored range it is `[t, t + INSTANT_US)` in microseconds."""
+INSTANT_US = 1
+"""An instant is a point, so narrow that nothing lies within it (R4 #date): as a stored range `[t, t + INSTANT_US)` in microseconds."""
 
 
 def compare(prefix: Prefix, stored_lo: int, stored_hi: int, lo: int, hi: int) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from fhir_server.model.reference import ID_PATTERN
-from fhir_server.search import chains, filters, hierarchies, operands, targets, tokens, uris
+from fhir_server.search import chains, extents, filters, hierarchies, operands, targets, tokens, uris
 from fhir_server.search.beside import MEDIA_TYPES
 from fhir_server.search.escaping import split, stray_escape, unescape
 from fhir_server.search.fulltext import CONTENT, TEXT
@@ -43,6 +43,11 @@ MODIFIERS = {
     "special": ("missing",),
 }
 """Modifiers by type of parameter; a reference also takes each type that it can refer to, and only some take `above` and `below`."""
+_OF_SOME = {
+    "text": frozenset({"CodeableConcept", "Coding", "Identifier"}),
+    "of-type": frozenset({"Identifier"}),
+}
+"""Modifiers of tokens that ask for what only some datatypes have."""
 
 _STRING_MODES = {"": TextMode.STARTS, "exact": TextMode.EXACT, "contains": TextMode.CONTAINS}
 _URI_MODES = {"": TextMode.EXACT, "below": TextMode.BELOW, "above": TextMode.ABOVE, "contains": TextMode.CONTAINS}
@@ -65,7 +70,7 @@ def condition(scope: Scope, resource_type: str, name: str, value: str, full_name
         _check_length(scope, value, full_name)
         return filters.read(scope, resource_type, value, condition)
     first, dot, rest = name.partition(".")
-    code, _, modifier = first.partition(":")
+    code, colon, modifier = first.partition(":")
     if code in (TEXT, CONTENT) and not dot:
         return _full_text(scope, code, modifier, value, full_name)
     if code == CODE and resource_type == TYPE and not dot:
@@ -73,12 +78,14 @@ def condition(scope: Scope, resource_type: str, name: str, value: str, full_name
     if code == "_query":
         raise not_supported(full_name, "this server has no named queries. Use search parameters or _filter.")
     parameter = chains.parameter_of(scope, resource_type, code, full_name)
+    if code == "_list" and not dot:
+        return _in_list(scope, modifier, value, full_name)
+    if colon and not modifier:
+        raise unsupported_modifier(full_name, "", _modifiers(scope, parameter))
     if dot:
         return chains.chain(scope, parameter, modifier, rest, value, full_name, condition)
     if modifier == "missing":
         return _missing(parameter, value, full_name)
-    if code == "_list":
-        return _in_list(scope, modifier, value, full_name)
     return _alternatives(scope, parameter, modifier, value, full_name)
 
 
@@ -173,7 +180,8 @@ def _modifiers(scope: Scope, parameter: SearchParameter) -> tuple[str, ...]:
         return ("missing", "not")
     if parameter.type == "reference":
         return targets.modifiers(scope.registry, parameter)
-    return MODIFIERS[parameter.type]
+    types = parameter.element_types
+    return tuple(name for name in MODIFIERS[parameter.type] if name not in _OF_SOME or types & _OF_SOME[name])
 
 
 def _operand_reader(scope: Scope, parameter: SearchParameter, param: str, modifier: str, name: str) -> Reader:
@@ -185,8 +193,12 @@ def _operand_reader(scope: Scope, parameter: SearchParameter, param: str, modifi
             return lambda text: operands.last_updated(operand(text))
         case "date":
             return lambda text: operands.date(operand(text))
+        case "number" if extents.RANGE in parameter.element_types:
+            return lambda text: extents.or_range(operands.number(operand(text)))
         case "number":
             return lambda text: operands.number(operand(text))
+        case "quantity" if extents.RANGE in parameter.element_types:
+            return lambda text: extents.or_range(operands.quantity(operand(text)))
         case "quantity":
             return lambda text: operands.quantity(operand(text))
         case "string" if parameter.has_family_name:
@@ -218,14 +230,15 @@ def _composite(scope: Scope, parameter: SearchParameter, name: str, text: str) -
     if len(values) != len(parameter.components) or not all(values):
         shape = "$".join(f"<{component.code}>" for component in parameter.components)
         raise bad_value("search-bad-composite", name, text, f"{shape}, one value for each component")
-    parts = []
+    parts, ranges = [], []
     for index, (component, value) in enumerate(zip(parameter.components, values, strict=True)):
-        paths = tuple(
-            dict.fromkeys(path for occurrence in parameter.occurrences for path in occurrence.components[index])
-        )
+        paths = {path: None for occurrence in parameter.occurrences for path in occurrence.components[index]}
+        plain = tuple(path for path in paths if path.type != extents.RANGE)
         known = scope.registry.of(parameter.bases[0]).get(component.code)
         stand_in = parameter._replace(
-            code=component.code, type=component.type, paths=paths, targets=known.targets if known else (ANY,)
+            code=component.code, type=component.type, paths=plain, targets=known.targets if known else (ANY,)
         )
         parts.append(_reader(scope, stand_in, str(index), "", name)(value))
-    return CompositeIs(parameter.code, tuple(parts))
+        ranges += [index] if len(plain) < len(paths) else []
+    found = CompositeIs(parameter.code, tuple(parts))
+    return extents.or_ranges(found, ranges) if ranges else found

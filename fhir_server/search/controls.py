@@ -131,8 +131,8 @@ def contained(name: str, value: str) -> None:
 
 def include(registry: Registry, resource_type: str, name: str, value: str) -> Include:
     """Read `_include` or `_revinclude`: `Type:parameter`, `Type:parameter:Target`, `Type:*` or `*`."""
-    base, _, modifier = name.partition(":")
-    if modifier not in ("", "iterate"):
+    base, colon, modifier = name.partition(":")
+    if colon and modifier != "iterate":
         raise NotOffered(
             f"Search parameter {shown(name)} has the modifier {shown(':' + modifier)}, which it does not take. "
             "Its modifiers: :iterate.",

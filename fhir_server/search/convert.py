@@ -8,7 +8,7 @@ named tuples with `tuple.__new__`, which costs half as much as the generated con
 from collections.abc import Callable
 from typing import Any
 
-from fhir_server.search import measures
+from fhir_server.search import extents, measures
 from fhir_server.search.beside import broader, media_type, version_starts, words
 from fhir_server.search.emit import Emit, Entries, Make, text_of
 from fhir_server.search.text import contact, normalise, phonetic
@@ -245,14 +245,17 @@ _MAKERS: dict[tuple[str, str], Make] = {
     ("string", FAMILY): _family,
     **{("uri", kind): _uri for kind in ("uri", "url", "oid", "uuid")},
     ("uri", "canonical"): _canonical_uri,
-    **{("date", kind): measures.date for kind in ("date", "dateTime", "instant")},
+    **{("date", kind): measures.date for kind in ("date", "dateTime")},
+    ("date", "instant"): measures.instant,
     ("date", "Period"): measures.period,
     ("date", "Timing"): measures.timing,
     **{("number", kind): measures.number for kind in ("integer", "decimal", "positiveInt", "unsignedInt")},
-    ("number", "Range"): measures.number_range,
+    ("number", "Range"): extents.number_range,
     **{("quantity", kind): measures.quantity for kind in ("Quantity", "Age", "Duration", "Count", "Distance")},
     ("quantity", "Money"): measures.money,
-    ("quantity", "Range"): measures.quantity_range,
+    ("quantity", "Range"): extents.quantity_range,
+    ("low", "Range"): extents.low,
+    ("high", "Range"): extents.high,
     ("quantity", "SampledData"): measures.sampled_data,
     ("special", "Location.position"): measures.position,
     (FRAGMENT, "Reference"): _fragment,

@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 
 from fhir_server.model.resource import Resource
 from fhir_server.search import fulltext
+from fhir_server.search.beside import extent
 from fhir_server.search.contained import Contained
 from fhir_server.search.convert import FRAGMENT
 from fhir_server.search.emit import each
 from fhir_server.search.expressions import FLAG, Path, Step
+from fhir_server.search.extents import LIMITS, RANGE
 from fhir_server.search.parameters import Registry, SearchParameter
 from fhir_server.search.values import CompositeEntry, Entry, SimpleEntry, TokenEntry
 from fhir_server.search.walk import Branches, Leaf, branches, descend, kept, leaves
@@ -26,6 +28,8 @@ class _Composite(NamedTuple):
     steps: tuple[Step, ...]
     parts: tuple[Callable[[Resource, Resource], tuple[SimpleEntry, ...]], ...]
     """Each takes (element, resource)."""
+    present: str = ""
+    """The parameter that has a value by this."""
 
 
 class _Plan(NamedTuple):
@@ -158,12 +162,25 @@ def _plan(parameters: Mapping[str, SearchParameter], own_base: str) -> _Plan:
 
 
 def _composites(parameter: SearchParameter, own_base: str) -> Iterator[_Composite]:
+    """Yield what pairs the components; a Range among them counts apart, its limits being two components."""
     for occurrence in parameter.occurrences:
-        parts = tuple(
-            _part(component.type, paths, str(index), own_base)
-            for index, (component, paths) in enumerate(zip(parameter.components, occurrence.components, strict=True))
-        )
-        yield _Composite(parameter.code, occurrence.path.steps, parts)
+        steps = occurrence.path.steps
+        kinds = [component.type for component in parameter.components]
+        plain = [tuple(path for path in paths if path.type != RANGE) for paths in occurrence.components]
+        ranges = [tuple(path for path in paths if path.type == RANGE) for paths in occurrence.components]
+        yield _Composite(parameter.code, steps, _parts(list(zip(kinds, plain, strict=True)), own_base))
+        for place, paths in enumerate(ranges):
+            if paths:
+                wanted = list(zip(kinds, plain, strict=True))
+                wanted[place], high = ((limit, paths) for limit in LIMITS)
+                wanted.append(high)
+                yield _Composite(extent(parameter.code), steps, _parts(wanted, own_base), parameter.code)
+
+
+def _parts(
+    wanted: list[tuple[str, tuple[Path, ...]]], own_base: str
+) -> tuple[Callable[[Resource, Resource], tuple[SimpleEntry, ...]], ...]:
+    return tuple(_part(kind, paths, str(place), own_base) for place, (kind, paths) in enumerate(wanted))
 
 
 def _part(
@@ -204,3 +221,5 @@ def _pair(composite: _Composite, resource: Resource, out: list[Entry]) -> None:
             parts.append(entries)
         else:
             out.append(CompositeEntry(composite.param, tuple(reversed(parts))))
+            if composite.present:
+                out.append(CompositeEntry(composite.present, ()))

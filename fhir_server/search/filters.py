@@ -12,9 +12,23 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from fhir_server.model.errors import Malformed
-from fhir_server.search.query import And, Chain, DateCompare, LastUpdated, Node, Not, Or, Prefix
+from fhir_server.search.beside import is_words
+from fhir_server.search.query import (
+    NOTHING,
+    And,
+    Chain,
+    DateCompare,
+    LastUpdated,
+    Node,
+    Not,
+    Or,
+    Prefix,
+    StringIs,
+    TextMode,
+)
 from fhir_server.search.refusals import NotOffered, listed, shown, unknown_parameter
 from fhir_server.search.scope import Scope
+from fhir_server.search.units import UCUM
 
 Condition: TypeAlias = Callable[[Scope, str, str, str, str], Node]
 """`conditions.condition`: (scope, resource type, name, value, full name)."""
@@ -25,6 +39,12 @@ _PREFIXED = frozenset({"gt", "lt", "ge", "le", "ap", "sa", "eb"})
 _ORDERED = frozenset({"date", "number", "quantity"})
 _PLAIN = _ORDERED | {"token", "reference", "uri", "composite", "special"}
 _MODIFIERS = {"in": "in", "ni": "not-in", "ss": "below", "sb": "above"}
+_SHORT = {
+    "loinc": "http://loinc.org",
+    "snomed": "http://snomed.info/sct",
+    "rxnorm": "http://www.nlm.nih.gov/research/umls/rxnorm",
+    "ucum": UCUM,
+}
 _SEPARATES = re.compile(r"([,$\\])")
 _FITS: dict[str, frozenset[str]] = {
     "eq": _PLAIN | {"string"},
@@ -126,7 +146,7 @@ class _Filter:
                 f"by {listed(fitting)}.",
                 key="search-bad-filter",
             )
-        value = self._value(operand)
+        value = _in_full(kind, self._value(operand))
         match operation:
             case "pr":
                 if value not in ("true", "false"):
@@ -151,7 +171,7 @@ class _Filter:
 
     def _equal(self, path: str, kind: str, value: str) -> Node:
         if kind == "string":
-            return self._ask(f"{path}:exact", value)
+            return _whole(self._ask(path, value))
         return self._ask(path, f"eq{value}" if kind in _ORDERED else value)
 
     def _ask(self, name: str, value: str) -> Node:
@@ -185,6 +205,28 @@ def _kind_of(scope: Scope, resource_type: str, path: str, whole: str) -> str:
         except NotOffered as error:
             refused = refused or error
     raise refused or unknown_parameter(resource_type, code, f"_filter: {whole}", known)
+
+
+def _in_full(kind: str, value: str) -> str:
+    """Return a token or quantity with the URI of a code system that R4 gives a short name here."""
+    place = {"token": 0, "quantity": 1}.get(kind)
+    parts = value.split("|")
+    if place is None or len(parts) <= place + 1 or parts[place] not in _SHORT:
+        return value
+    return "|".join((*parts[:place], _SHORT[parts[place]], *parts[place + 1 :]))
+
+
+def _whole(node: Node) -> Node:
+    """Return a condition on the whole of a string, at the end of chains too, in place of one on its start."""
+    match node:
+        case StringIs(mode=TextMode.STARTS):
+            return NOTHING if is_words(node.param) else replace(node, mode=TextMode.WHOLE)
+        case Chain(part=part):
+            return replace(node, part=_whole(part))
+        case Or(parts) | And(parts):
+            return replace(node, parts=tuple(_whole(part) for part in parts))
+        case _:
+            return node
 
 
 def _overlapping(node: Node, path: str) -> Node:

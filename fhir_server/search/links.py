@@ -18,7 +18,7 @@ def reference(params: tuple[tuple[str, frozenset[str]], ...], own_base: str) -> 
 
     A relative reference, or an absolute one below `own_base`, becomes `Type/id`; a version is cut off and kept apart.
     A logical reference that does not state its type may be of any type, so every parameter keeps it.
-    `#fragment` and `urn:` references have no target that a search could name; they count only with an identifier.
+    A `urn:` is a target as it is written. A `#fragment` has none that a search could name; it counts only with an identifier.
     """
 
     def emit(value: Any, out: Entries) -> None:
@@ -51,7 +51,7 @@ def _target(text: Any, own_base: str) -> tuple[str, str, str]:
         return f"{parsed.type}/{parsed.id}", parsed.version, parsed.type
     if parsed.kind == "absolute":
         return f"{parsed.base}/{parsed.type}/{parsed.id}", parsed.version, parsed.type
-    if parsed.kind == "other" and "://" in text:
+    if parsed.kind == "urn" or (parsed.kind == "other" and "://" in text):
         return text, "", ""
     return "", "", ""
 

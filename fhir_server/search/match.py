@@ -196,7 +196,7 @@ def _of(entries: Sequence[Entry], kind: type[E], param: str) -> Iterable[E]:
 def _token_is(node: q.TokenIs, entry: TokenEntry) -> bool:
     if node.system is not None and node.system != (entry.system or ""):
         return False
-    return bool(entry.code) if node.code is None else node.code == entry.code
+    return bool(entry.code or node.system) if node.code is None else node.code == entry.code
 
 
 def _identified(node: q.RefersToIdentifier, entry: ReferenceEntry) -> bool:
@@ -206,7 +206,7 @@ def _identified(node: q.RefersToIdentifier, entry: ReferenceEntry) -> bool:
         return False
     if node.system is not None and node.system != entry.identifier_system:
         return False
-    return bool(entry.identifier_value) if node.value is None else node.value == entry.identifier_value
+    return bool(entry.identifier_value or node.system) if node.value is None else node.value == entry.identifier_value
 
 
 def _text_is(mode: TextMode, value: str, entry: StringEntry) -> bool:
@@ -215,6 +215,8 @@ def _text_is(mode: TextMode, value: str, entry: StringEntry) -> bool:
             return entry.normal.startswith(value)
         case TextMode.CONTAINS:
             return value in entry.normal
+        case TextMode.WHOLE:
+            return entry.normal == value
         case TextMode.EXACT:
             return entry.value == value
         case _:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fhir_server.model.temporal import BEGINNING, END, parse_temporal, timing_interval
+from fhir_server.search.compare import INSTANT_US
 from fhir_server.search.emit import Emit, Entries, text_of
 from fhir_server.search.units import UCUM, conversion
 from fhir_server.search.values import BaseQuantityEntry, DateEntry, NumberEntry, PositionEntry, QuantityEntry
@@ -19,7 +20,7 @@ _new: Callable[..., Any] = tuple.__new__
 
 
 def date(params: tuple[str, ...]) -> Emit:
-    """Convert date, dateTime and instant."""
+    """Convert date and dateTime: the range that the precision leaves open."""
 
     def emit(value: Any, out: Entries) -> None:
         if type(value) is str:
@@ -29,6 +30,21 @@ def date(params: tuple[str, ...]) -> Emit:
                 return
             for param in params:
                 out.append(_new(DateEntry, (param, lo, hi)))
+
+    return emit
+
+
+def instant(params: tuple[str, ...]) -> Emit:
+    """Convert instant: a fixed point in time, however it is written (R4 search.html#date)."""
+
+    def emit(value: Any, out: Entries) -> None:
+        if type(value) is str:
+            try:
+                lo, _ = parse_temporal(value)
+            except ValueError:
+                return
+            for param in params:
+                out.append(_new(DateEntry, (param, lo, lo + INSTANT_US)))
 
     return emit
 
@@ -90,20 +106,6 @@ def number(params: tuple[str, ...]) -> Emit:
     return emit
 
 
-def number_range(params: tuple[str, ...]) -> Emit:
-    """Convert Range: each of its bounds."""
-
-    def emit(value: Any, out: Entries) -> None:
-        if type(value) is dict:
-            for bound in (value.get("low"), value.get("high")):
-                number = as_float(bound.get("value")) if type(bound) is dict else None
-                if number is not None:
-                    for param in params:
-                        out.append(NumberEntry(param, number))
-
-    return emit
-
-
 def quantity(params: tuple[str, ...]) -> Emit:
     """Convert Quantity and its kin."""
 
@@ -130,18 +132,6 @@ def money(params: tuple[str, ...]) -> Emit:
             if number is not None:
                 for param in params:
                     out.append(QuantityEntry(param, number, CURRENCY if currency else "", currency, ""))
-
-    return emit
-
-
-def quantity_range(params: tuple[str, ...]) -> Emit:
-    """Convert Range: each of its bounds."""
-    one = quantity(params)
-
-    def emit(value: Any, out: Entries) -> None:
-        if type(value) is dict:
-            one(value.get("low"), out)
-            one(value.get("high"), out)
 
     return emit
 

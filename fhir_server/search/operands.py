@@ -29,7 +29,7 @@ from fhir_server.search.units import UCUM, conversion
 _APPROXIMATELY = 10
 """`ap` widens by a tenth (R4 search.html#prefix)."""
 _PREFIXES = {prefix.value: prefix for prefix in Prefix}
-_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(?P<exponent>[eE][+-]?\d{1,3})?")
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(?P<exponent>[eE][+-]?\d{1,3})?", re.ASCII)
 _METRES = {"km": 1_000.0, "m": 1.0, "[mi_us]": 1_609.347_218_694, "[mi_i]": 1_609.344, "[nmi_i]": 1_852.0}
 _POLE, _ANTIMERIDIAN = 90.0, 180.0
 

@@ -13,8 +13,9 @@ from fhir_server.search.expressions import Path, UnsupportedExpression, compile_
 from fhir_server.search.structures import Structures
 
 URL_BASE = "http://hl7.org/fhir/SearchParameter/"
-_EXTRACTION = 3
-"""Counted up by a release that indexes the same parameters otherwise (2: full text, units; 3: what `beside` names)."""
+_EXTRACTION = 4
+"""Counted up by a release that indexes the same parameters otherwise (2: full text, units; 3: what `beside` names; 4: ranges
+as a whole, instants as points, marks of scripts, urn references)."""
 ANY = "*"
 """As a target: every resource type."""
 
@@ -117,10 +118,14 @@ class Registry:
         """Return the resource types that have a parameter with this code."""
         found = self._with.get(code)
         if found is None:
-            found = tuple(name for name in self._types if code in self.of(name))
+            found = tuple(name for name in self._types if self._knows(name, code))
             if found:  # what nobody has is not kept: clients can ask anything
                 self._with[code] = found
         return found
+
+    def _knows(self, resource_type: str, code: str) -> bool:
+        """Tell whether `of` a type has a parameter, without compiling it."""
+        return any(row[0] == code and row[2] for name in ("Resource", resource_type) for row in self._rows[name])
 
     def digest(self) -> str:
         """Return a text that is another when any parameter is, or how values are read: an index made otherwise is out of date."""

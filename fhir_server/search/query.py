@@ -28,6 +28,7 @@ class TextMode(StrEnum):
 
     STARTS = "starts"
     EXACT = "exact"
+    WHOLE = "whole"
     CONTAINS = "contains"
     BELOW = "below"
     ABOVE = "above"
@@ -118,7 +119,7 @@ class RefersToIdentifier:
 
 @dataclass(frozen=True, slots=True)
 class StringIs:
-    """A string; `value` is normalised unless the mode is EXACT. Modes: STARTS, EXACT, CONTAINS."""
+    """A string; `value` is normalised unless the mode is EXACT. Modes: STARTS, CONTAINS, WHOLE (all of it), EXACT (as it was sent)."""
 
     param: str
     mode: TextMode

@@ -3,13 +3,15 @@
 `normalise` gives, for any text, in this order:
 
 1. compatibility forms and accents: NFKD without combining marks (`Muñoz` → `Munoz`, `Ĳsselmeer` → `IJsselmeer`, `ﬁ` → `fi`),
-   and the Latin letters that Unicode does not decompose (`ø æ œ ß ł đ ð þ ı` → `o ae oe ss l d d th i`);
+   and the Latin letters that Unicode does not decompose (`ø æ œ ß ł đ ð þ ı` → `o ae oe ss l d d th i`); marks that no
+   reader sees (soft hyphens, joiners, marks of direction) vanish too;
 2. case: full case folding (`STRAẞE` → `strasse`);
 3. apostrophes in all their forms, and full stops, vanish: `d'Hondt` = `D’Hondt` = `dhondt`, `St.` = `St`;
 4. every other punctuation mark and symbol, and every run of white space, is one blank: `Jean-Pierre` = `jean pierre`;
 5. no blank at either end.
 
-Letters, digits and marks of scripts without case stay as they are.
+Letters and digits of scripts without case stay as they are, and so do the marks that make another letter there: vowel signs of
+Devanagari or Thai, voiced kana, the syllables of Hangul. Points and accents of Hebrew, Arabic, Greek and Cyrillic go, as above.
 """
 
 import re
@@ -22,6 +24,9 @@ _LATIN = {
 }  # fmt: skip
 _LETTERS = str.maketrans(_LATIN | dict.fromkeys(_VANISH, ""))
 _ASCII = str.maketrans({chr(code): " " for code in range(128) if not chr(code).isalnum()} | {"'": "", "`": "", ".": ""})
+_LETTER_MARKS = frozenset({0, 7, 8, 9, 84, 91, 103, 118, 129, 130, 132})
+"""Combining classes (Unicode) of marks that make another letter: vowel signs, nukta, voicing and viramas, no accents."""
+_VARIANTS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]+")
 _LATIN_MARKS = re.compile("[\u0300-\u036f]+")
 _OTHER = re.compile(r"[\W_]+")
 _SOUNDS = str.maketrans(
@@ -38,7 +43,7 @@ def normalise(text: str) -> str:
     if not text.isascii():
         text = _folded(text)
         if not text.isascii():
-            return " ".join(_OTHER.sub(" ", _folded(text.casefold())).split())
+            return _words(_folded(text.casefold()))
     return " ".join(text.lower().translate(_ASCII).split())
 
 
@@ -46,7 +51,21 @@ def _folded(text: str) -> str:
     decomposed = _LATIN_MARKS.sub("", unicodedata.normalize("NFKD", text.translate(_LETTERS)))
     if decomposed.isascii():
         return decomposed
-    return "".join([char for char in decomposed.translate(_LETTERS) if unicodedata.category(char) != "Mn"])
+    return "".join([char for char in _VARIANTS.sub("", decomposed.translate(_LETTERS)) if _counts(char)])
+
+
+def _counts(char: str) -> bool:
+    category = unicodedata.category(char)
+    return category != "Cf" and (category != "Mn" or unicodedata.combining(char) in _LETTER_MARKS)
+
+
+def _words(folded: str) -> str:
+    """Return the words of a folded text, composed as they are written."""
+    if _OTHER.search(folded):
+        folded = "".join(
+            [char if char.isalnum() or unicodedata.category(char) in ("Mn", "Mc") else " " for char in folded]
+        )
+    return unicodedata.normalize("NFC", " ".join(folded.split()))
 
 
 def phonetic(text: str) -> str:

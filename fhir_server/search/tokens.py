@@ -8,8 +8,10 @@ from fhir_server.search.refusals import bad_value, not_supported
 from fhir_server.search.request import Expand, Relation
 from fhir_server.search.text import contact, normalise
 
-SPECIAL_VALUES = "http://terminology.hl7.org/CodeSystem/special-values"
-"""The system that R4 gives booleans."""
+SPECIAL_VALUES = frozenset(
+    {"http://terminology.hl7.org/CodeSystem/special-values", "http://hl7.org/fhir/special-values"}
+)
+"""The system that R4 gives booleans, as it is published and as search.html#token writes it."""
 EXPECTED = r"code, system|code, |code or system|, where a | that belongs to a code is written \|"
 _BOOLEANS = frozenset({"boolean", "flag:boolean", "flag:dateTime"})
 _WITHOUT_SYSTEM = frozenset({"code", "string", "id", "uri", "url", "canonical", "markdown", "oid", "uuid"}) | _BOOLEANS
@@ -40,7 +42,7 @@ def token_is(parameter: SearchParameter, param: str, name: str, system: str | No
         code = contact(_with_plus(code))
     if types == {"string"} and code is not None:  # R4: a token on a string is compared without case
         code = code.casefold()
-    implied = parameter.systems | ({SPECIAL_VALUES} if types & _BOOLEANS else set())
+    implied = parameter.systems | (SPECIAL_VALUES if types & _BOOLEANS else set())
     if system is None or system not in implied:
         return TokenIs(param, system, code)
     if types <= _WITHOUT_SYSTEM:
@@ -78,8 +80,8 @@ def expanded(
     """Read `:in`, `:below` and `:above` by asking terminology for the codes that are meant."""
     if expand is None:
         raise not_supported(name, "no terminology is at hand for this search.")
-    meant = value
-    if relation != "in":
-        system_and_value(name, value)
-    codes = expand(relation, unescape(meant))
+    meant = unescape(value)
+    if relation != "in" and system_and_value(name, value)[0] is None and len(parameter.systems) == 1:
+        meant = f"{next(iter(parameter.systems))}|{meant}"
+    codes = expand(relation, meant)
     return Or(tuple(token_is(parameter, param, name, system, code) for system, code in codes))

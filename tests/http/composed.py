@@ -35,7 +35,7 @@ _VALUES: dict[tuple[str, str], tuple[Any, str]] = {
     ("number", "Range"): ({"low": {"value": 5}, "high": {"value": 6}}, "ge5"),
     ("quantity", "Money"): ({"value": 5, "currency": "EUR"}, "5|urn:iso:std:iso:4217|EUR"),
     ("quantity", "SampledData"): ({"origin": {"value": 5}, "period": 1, "dimensions": 1, "data": "0 1"}, "5"),
-    ("quantity", "Range"): ({"low": {"value": 5}, "high": {"value": 9}}, "9"),
+    ("quantity", "Range"): ({"low": {"value": 5}, "high": {"value": 9}}, "ge9"),
     ("special", "Location.position"): ({"latitude": 51.05, "longitude": 3.72}, "51.05|3.72|1|km"),
 }
 _BY_TYPE: dict[str, tuple[Any, str]] = {

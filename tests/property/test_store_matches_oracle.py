@@ -82,7 +82,7 @@ def simple_entries(param: st.SearchStrategy[str]) -> st.SearchStrategy[SimpleEnt
 
 def composite_entries() -> st.SearchStrategy[CompositeEntry]:
     parts = [st.lists(simple_entries(st.just(str(place))), max_size=2).map(tuple) for place in (0, 1)]
-    return st.builds(CompositeEntry, st.just("pair"), st.tuples(*parts))
+    return st.builds(CompositeEntry, st.just("pair"), st.one_of(st.tuples(*parts), st.just(())))
 
 
 def value_nodes(param: st.SearchStrategy[str]) -> st.SearchStrategy[Node]:
@@ -90,7 +90,7 @@ def value_nodes(param: st.SearchStrategy[str]) -> st.SearchStrategy[Node]:
     prefix = st.sampled_from(PREFIXES)
     texts = st.sampled_from(("a", "an", "ann", "b", "", "an\U0010ffff"))
     exact = st.builds(q.StringIs, param, st.just(TextMode.EXACT), st.sampled_from(TEXTS))
-    folded = st.builds(q.StringIs, param, st.sampled_from((TextMode.STARTS, TextMode.CONTAINS)), texts)
+    folded = st.builds(q.StringIs, param, st.sampled_from((TextMode.STARTS, TextMode.CONTAINS, TextMode.WHOLE)), texts)
     modes = st.sampled_from((TextMode.EXACT, TextMode.BELOW, TextMode.ABOVE, TextMode.CONTAINS))
     return st.one_of(
         st.builds(q.TokenIs, param, any_system, st.one_of(st.none(), codes)),
@@ -118,7 +118,7 @@ def nodes() -> st.SearchStrategy[Node]:
         st.builds(q.FullText, st.sampled_from(("_text", "_content")), phrases),
         st.builds(q.IdIs, st.lists(st.sampled_from(IDS), max_size=2).map(tuple)),
         st.builds(q.Missing, st.sampled_from((*PARAMS, "pair", "never")), st.booleans()),
-        st.builds(lambda first, second: q.CompositeIs("pair", (first, second)), value_nodes(st.just("0")), value_nodes(st.just("1"))),
+        st.builds(lambda first, second: q.CompositeIs("pair", (first, second)), value_nodes(st.just("0")), st.one_of(value_nodes(st.just("1")), st.just(q.EVERYTHING))),
     )  # fmt: skip
 
     def grow(children: st.SearchStrategy[Node]) -> st.SearchStrategy[Node]:

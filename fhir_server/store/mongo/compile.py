@@ -100,7 +100,7 @@ class Search:
         else:
             names = tuple(f"k{place}" for place in range(len(order.keys(self.query))))
         return [
-            Row(version_of(one["b"][0]), tuple(one[name] for name in names), far)
+            Row(version_of(one["b"][0]), tuple(_plain(one[name]) for name in names), far)
             for one, far in zip(found, metres, strict=True)
         ]
 
@@ -125,6 +125,11 @@ class Search:
         )
         whole = {one["_id"]: version_of(one) for one in found} if near else {}
         return [Row(whole[sequence], (far, whole[sequence].id), far) for _, sequence, far in near]
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as the types of a position are: a plain number, not bson.Int64, which encoders refuse."""
+    return int(value) if isinstance(value, int) else value
 
 
 def _rank(metres: Any, identity: Any) -> tuple[bool, float, str]:

@@ -157,13 +157,13 @@ def _value(node: Node, place: Place) -> Document:
     keys = place.keys
     match node:
         case q.TokenIs(param, system, None):
-            pieces = [] if system is None else [continues(keys, place.head(param, "t") + f"{system} ")]
+            pieces = [] if system is None else [_in_system(keys, place.head(param, "t") + f"{system} ", system)]
             kinds = {None: ("c", "k"), "": ("k",)}.get(system, ())
             return any_of((*pieces, *(continues(keys, place.head(param, kind)) for kind in kinds)))
         case q.TokenText(param, normal):
             return begins(keys, place.head(param, "x") + normal)
         case q.RefersToIdentifier(param, system, None, target_type):
-            return continues(keys, _identifier(place, param, system, target_type))
+            return _in_system(keys, _identifier(place, param, system, target_type), system)
         case q.StringIs(param, mode, value):
             return _string(keys, place.head(param, "s"), mode, value)
         case q.UriIs(param, TextMode.BELOW, value):
@@ -185,6 +185,11 @@ def _value(node: Node, place: Place) -> Document:
             raise ValueError(f"a store is not asked {node}")
 
 
+def _in_system(keys: str, start: str, system: str | None) -> Document:
+    """Any code of a system, or none; without a system there must be a code."""
+    return begins(keys, start) if system else continues(keys, start)
+
+
 def _unit(node: q.QuantityCompare) -> str:
     """Return what precedes the number in the key of a quantity in the unit that is asked."""
     if node.system is not None:
@@ -196,6 +201,8 @@ def _string(keys: str, start: str, mode: TextMode, value: str) -> Document:
     match mode:
         case TextMode.STARTS:
             return begins(keys, start + value)
+        case TextMode.WHOLE:
+            return begins(keys, f"{start}{value}{UNIT}")
         case TextMode.CONTAINS:
             return _matching(keys, start, rf"[^\x1f]*{_literal(value)}")
         case TextMode.EXACT:  # of `phonetic`, whose folded text is not that of the text
@@ -240,7 +247,7 @@ def _composite(node: q.CompositeIs, place: Place, lookups: Lookups) -> Document:
         return FALSE
     occurrence: Document = {"p": node.param, "n": len(node.parts)}
     if inside != TRUE:
-        occurrence["$and"] = one
+        occurrence["$and"] = [part for part in one if part != TRUE]
     return all_of((*whole, {"c": {"$elemMatch": occurrence}}))
 
 

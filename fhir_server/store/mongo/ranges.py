@@ -8,6 +8,8 @@ from fhir_server.store.mongo.encode import integer, real
 from fhir_server.store.mongo.link import Document
 from fhir_server.store.mongo.pieces import FALSE, all_of, any_of, between, successor
 
+_MILLISECOND = 1_000
+
 
 class Dates:
     """The stored ranges of one parameter: keys of both ends, and the pairs in `d`."""
@@ -78,11 +80,11 @@ def number(node: NumberCompare | QuantityCompare | BaseQuantityCompare, keys: st
 
 
 def last_updated(node: LastUpdated) -> Document:
-    """`meta.lastUpdated`: the stored range of a millisecond u is `[1000 u, 1000 u + 1000)` microseconds, solved for u."""
+    """`meta.lastUpdated`: a millisecond u is stored, which is the point `[1000 u, 1000 u + 1)` in microseconds; solved for u."""
     lo, hi = node.lo, node.hi
     before: Document = {"u": {"$lt": _up(lo)}}
-    after: Document = {"u": {"$gt": (hi - INSTANT_US) // INSTANT_US}}
-    inside: Document = {"u": {"$gte": _up(lo), "$lte": (hi - INSTANT_US) // INSTANT_US}}
+    after: Document = {"u": {"$gt": (hi - INSTANT_US) // _MILLISECOND}}
+    inside: Document = {"u": {"$gte": _up(lo), "$lte": (hi - INSTANT_US) // _MILLISECOND}}
     match node.prefix:
         case Prefix.EQ:
             return inside
@@ -99,12 +101,12 @@ def last_updated(node: LastUpdated) -> Document:
         case Prefix.SA:
             return {"u": {"$gte": _up(hi)}}
         case Prefix.EB:
-            return {"u": {"$lte": (lo - INSTANT_US) // INSTANT_US}}
+            return {"u": {"$lte": (lo - INSTANT_US) // _MILLISECOND}}
         case Prefix.AP:
-            return {"u": {"$gt": (lo - INSTANT_US) // INSTANT_US, "$lt": _up(hi)}}
+            return {"u": {"$gt": (lo - INSTANT_US) // _MILLISECOND, "$lt": _up(hi)}}
         case _:
             assert_never(node.prefix)
 
 
 def _up(micros: int) -> int:
-    return -(-micros // INSTANT_US)
+    return -(-micros // _MILLISECOND)

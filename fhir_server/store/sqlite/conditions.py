@@ -147,14 +147,14 @@ class Conditions:
         """Return the ranges of `eq` (number, condition on its value) that a node asks for; none for other nodes."""
         match node:
             case q.TokenIs(param, system, None):
-                wanted = [("t", _continues(column, system_code(system, "")))] if system is not None else []
+                wanted = [("t", _in_system(column, system))] if system is not None else []
                 kinds = {None: ("c", "k"), "": ("k",)}.get(system, ())
                 wanted += [(kind, Sql(f"{column} > ''")) for kind in kinds]
             case q.RefersToIdentifier(param, system, None, target_type):
                 found = "" if system is None else system_code(system, "")
                 kind = "ic" if system is None else "it"
                 kind, found = (kind + "t", typed(target_type, found)) if target_type else (kind, found)
-                wanted = [(kind, _continues(column, found))]
+                wanted = [(kind, begins(column, found) if system else _continues(column, found))]
             case q.UriIs(param, TextMode.BELOW, value):
                 deeper = begins(column, value if value.endswith("/") else value + "/")
                 wanted = [("u", Sql(f"({column} = ? OR {deeper})", (value, *deeper.values)))]
@@ -260,10 +260,18 @@ def _text(mode: TextMode, value: str, alias: str) -> Sql:
             return begins(f"{alias}.v", value)
         case TextMode.CONTAINS:
             return Sql(f"instr({alias}.v, ?) > 0", (value,))
+        case TextMode.WHOLE:
+            return Sql(f"{alias}.v = ?", (value,))
         case TextMode.EXACT:
             return Sql(f"{alias}.x = ?", (value,))
         case _:
             raise ValueError(f"a string is not compared with {mode}")
+
+
+def _in_system(column: str, system: str) -> Sql:
+    """Any code of a system, or none; without a system there must be a code."""
+    found = system_code(system, "")
+    return begins(column, found) if system else _continues(column, found)
 
 
 def _continues(column: str, prefix: str) -> Sql:

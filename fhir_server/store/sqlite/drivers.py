@@ -143,14 +143,17 @@ def _arm(table: str, p: int, keys: list[Key]) -> Sql:
 
 
 def _union(found: list[Driver | None], node: Node) -> Driver | None:
-    """Combine the drivers of alternatives; each must have one that is exact."""
+    """Combine the drivers of alternatives; each must have one. Where one is not exact, the node is asked again."""
     arms: list[Sql] = []
+    exact = True
     for driver in found:
-        if driver is None or driver.node is None:
+        if driver is None:
             return None
         arms += [arm for arm in driver.arms if arm is not _NONE]
+        exact = exact and driver.node is not None
     arms = arms or [_NONE]
-    return Driver(max(Rank.LINK, *(d.rank for d in found if d)), tuple(arms), node) if found else None
+    rank = max(Rank.LINK, *(d.rank for d in found if d))
+    return Driver(rank, tuple(arms), node if exact else None) if found else None
 
 
 def _by_range(node: Node, scope: Scope, conditions: Conditions) -> Driver | None:

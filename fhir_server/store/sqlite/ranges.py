@@ -7,6 +7,7 @@ from fhir_server.search.query import BaseQuantityCompare, LastUpdated, Near, Num
 from fhir_server.store.sqlite.cells import boxes
 from fhir_server.store.sqlite.sql import FALSE, TRUE, Sql, both, joined
 
+_MILLISECOND = 1_000
 Bounds = tuple[int | None, int | None]
 """The first and the last millisecond, both included; None is open."""
 
@@ -89,11 +90,11 @@ def _sequence(bounds: Bounds, seq: str) -> Sql:
 
 
 def _milliseconds(node: LastUpdated) -> tuple[Bounds, ...]:
-    """The stored range of a millisecond t is `[1000 t, 1000 t + 1000)` microseconds; solved for t."""
+    """A millisecond t is stored, which is the point `[1000 t, 1000 t + 1)` in microseconds; solved for t."""
     lo, hi = node.lo, node.hi
-    begins_in: Bounds = (_up(lo), (hi - INSTANT_US) // INSTANT_US)
+    begins_in: Bounds = (_up(lo), (hi - INSTANT_US) // _MILLISECOND)
     begins_before: Bounds = (None, _up(lo) - 1)
-    ends_after: Bounds = ((hi - INSTANT_US) // INSTANT_US + 1, None)
+    ends_after: Bounds = ((hi - INSTANT_US) // _MILLISECOND + 1, None)
     match node.prefix:
         case Prefix.EQ:
             return (begins_in,)
@@ -110,12 +111,12 @@ def _milliseconds(node: LastUpdated) -> tuple[Bounds, ...]:
         case Prefix.SA:
             return ((_up(hi), None),)
         case Prefix.EB:
-            return ((None, (lo - INSTANT_US) // INSTANT_US),)
+            return ((None, (lo - INSTANT_US) // _MILLISECOND),)
         case Prefix.AP:
-            return (((lo - INSTANT_US) // INSTANT_US + 1, _up(hi) - 1),)
+            return (((lo - INSTANT_US) // _MILLISECOND + 1, _up(hi) - 1),)
         case _:
             assert_never(node.prefix)
 
 
 def _up(micros: int) -> int:
-    return -(-micros // INSTANT_US)
+    return -(-micros // _MILLISECOND)

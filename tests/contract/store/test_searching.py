@@ -9,6 +9,7 @@ import pytest
 from fhir_server.interactions.search_hierarchies import Follower
 from fhir_server.model.codec import encode
 from fhir_server.model.errors import TooCostly
+from fhir_server.model.temporal import END
 from fhir_server.search.compare import INSTANT_US, compare
 from fhir_server.search.extract import Extractor
 from fhir_server.search.match import distance
@@ -119,6 +120,7 @@ def pages(store: Store, query: Query, between: Callable[[int], None] = lambda _:
     step = query
     while page := store.read(lambda s, step=step: s.search(step)):
         found += page
+        assert {type(value) for row in page for value in row.position} <= {str, int, float, type(None)}
         step = dataclasses.replace(query, after=page[-1].position)
         between(len(found))
     return found
@@ -126,7 +128,7 @@ def pages(store: Store, query: Query, between: Callable[[int], None] = lambda _:
 
 @pytest.mark.parametrize(
     "sort",
-    [(), (SortKey("_lastUpdated"),), (SortKey("_id"),), (SortKey("n"), SortKey("s", descending=True))],
+    [(), (SortKey("_lastUpdated"),), (SortKey("_id"),), (SortKey("n"), SortKey("s", descending=True)), (SortKey("d"),)],
     ids=str,
 )
 def test_paging_neither_skips_nor_repeats_what_did_not_change(store: Store, sort: tuple[SortKey, ...]) -> None:
@@ -136,6 +138,7 @@ def test_paging_neither_skips_nor_repeats_what_did_not_change(store: Store, sort
             entries.append(NumberEntry("n", number % 4))
         if number % 2:
             entries.append(StringEntry("s", str(number % 5), ""))
+            entries.append(DateEntry("d", 2**50 + number % 5, END))
         put(store, f"r{number:02}", *entries)
 
     changed = {f"r{n:02}" for n in range(4)}

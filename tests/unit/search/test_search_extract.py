@@ -82,7 +82,10 @@ def test_an_identifier_gives_its_types(extractor: Extractor) -> None:
             ReferenceEntry("subject", "Patient/1", "", "s", "v", "Patient"),
         ),
         ({"reference": "#c"}, None),
-        ({"reference": "urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0"}, None),
+        (
+            {"reference": "urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0"},
+            ReferenceEntry("subject", "urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0"),
+        ),
         ({"reference": "Patient?identifier=1"}, None),
         ({"display": "somebody"}, None),
         ({"reference": 5}, None),
@@ -133,8 +136,10 @@ def test_numbers_quantities_and_positions(extractor: Extractor) -> None:
     risk = [{"probabilityDecimal": Decimal("0.25")}, {"probabilityRange": {"low": {"value": 1}, "high": {"value": 2}}}]
     assert of(extractor, "probability", "RiskAssessment", prediction=risk) == [
         NumberEntry("probability", 0.25),
-        NumberEntry("probability", 1.0),
-        NumberEntry("probability", 2.0),
+        CompositeEntry("probability", ()),
+    ]
+    assert of(extractor, "probability:extent", "RiskAssessment", prediction=risk) == [
+        CompositeEntry("probability:extent", ((NumberEntry("0", 1.0),), (NumberEntry("1", 2.0),)))
     ]
     kilos = {"value": Decimal("70.50"), "unit": "kilo", "system": "http://unitsofmeasure.org", "code": "kg"}
     assert of(extractor, "value-quantity", "Observation", valueQuantity=kilos) == [

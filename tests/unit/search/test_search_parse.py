@@ -113,8 +113,8 @@ def test_a_query_becomes_this_tree(query: str, node: q.Node) -> None:
             'owner:Organization.name eq "a, b"',
             q.Or(
                 (
-                    q.Chain("owner", "Organization", q.StringIs("name", TextMode.EXACT, "a, b")),
-                    q.StringIs("owner#Organization.name", TextMode.EXACT, "a, b"),
+                    q.Chain("owner", "Organization", q.StringIs("name", TextMode.WHOLE, "a b")),
+                    q.StringIs("owner#Organization.name", TextMode.WHOLE, "a b"),
                 )
             ),
         ),

@@ -1,8 +1,11 @@
 """A real server on a real socket: uvicorn in a thread, a fresh SQLite file, an httpx client."""
 
+import shutil
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,9 @@ import uvicorn
 from hypothesis import settings
 
 from fhir_server.app import create_app
+from fhir_server.artifacts.source import default_root
 from fhir_server.settings import Settings
+from tests.unit.outbound.receiver import Receiver
 
 FHIR_JSON = "application/fhir+json"
 
@@ -48,6 +53,28 @@ class RunningServer:
         self._thread.join(timeout=10)
 
 
+def said_until(process: "subprocess.Popen[str]", mark: str) -> str:
+    """Return what a process says up to the line with a mark. Raises AssertionError when it falls silent before."""
+    assert process.stdout is not None
+    said = ""
+    while mark not in said:
+        line = process.stdout.readline()
+        assert line, said
+        said += line
+    return said
+
+
+@contextmanager
+def served(folder: Path, **settings: Any) -> Iterator[httpx.Client]:
+    """A client of a server with settings of its own, on a fresh file in a folder; it has only what its tests put there."""
+    running = RunningServer({"store": f"sqlite:///{folder / 'fhir.sqlite'}", "publish_artifacts": False, **settings})
+    try:
+        with httpx.Client(base_url=running.base, timeout=30) as http:
+            yield http
+    finally:
+        running.stop()
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """One server for all tests that do not need settings of their own; tests use resources of their own."""
@@ -79,6 +106,23 @@ def fresh_server(tmp_path: Path) -> Iterator[Any]:
     yield start
     for server in running:
         server.stop()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A receiver that answers 200 until it is told otherwise."""
+    made = Receiver()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def copied_root(tmp_path: Path) -> Path:
+    """A copy of the artefact folders, to add to."""
+    copy = tmp_path / "artifacts"
+    for folder in ("profiles", "terminology", "mappings"):
+        shutil.copytree(default_root() / folder, copy / folder)
+    return copy
 
 
 def outcome(response: httpx.Response, status: int, key: str | None = None) -> dict[str, Any]:

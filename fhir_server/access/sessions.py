@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from fhir_server.access.accounts import Account, find_account
 from fhir_server.access.assertions import sweep
+from fhir_server.access.kept_principal import described, principal_of
 from fhir_server.access.keys import derived
 from fhir_server.access.principal import Principal
 from fhir_server.access.sign_in import KIND as ATTEMPTS
@@ -53,7 +54,7 @@ class Sessions:
             said |= {"account": who.name, "password": _mark(who)}
             principal = who.principal
         else:
-            said |= {"principal": _described(who)}
+            said |= {"principal": described(who)}
             principal = who
 
         def work(uow: UnitOfWork) -> None:
@@ -97,7 +98,7 @@ class Sessions:
         if now >= said["until"] or now - said["seen"] >= self._idle:
             return None
         if "principal" in said:
-            return _principal(said["principal"]), said["seen"]
+            return principal_of(said["principal"]), said["seen"]
         account = find_account(snapshot, said["account"])
         if account is None or not account.active or _mark(account) != said["password"]:
             return None
@@ -119,19 +120,3 @@ def _closed(uow: UnitOfWork, token: str) -> None:
 def _mark(account: Account) -> str:
     """Return what changes with the password, so that a new one ends the sessions of the old."""
     return hashlib.sha256(account.password.encode()).hexdigest()[:16]
-
-
-def _described(principal: Principal) -> dict[str, Any]:
-    return {
-        "organization": principal.organization,
-        "roles": sorted(principal.roles),
-        "agent": principal.agent,
-        "person": principal.person,
-        "areas": sorted(principal.areas),
-    }
-
-
-def _principal(said: dict[str, Any]) -> Principal:
-    return Principal(
-        said["organization"], frozenset(said["roles"]), said["agent"], said["person"], areas=frozenset(said["areas"])
-    )

@@ -4,7 +4,7 @@ import time
 
 import click
 
-from fhir_server.cli.configuration import settings_of, store_option, store_url
+from fhir_server.cli.configuration import settings_of, store_option, store_url, stored
 
 
 @click.group()
@@ -39,18 +39,12 @@ def stamp(context: click.Context, organization: str, types: tuple[str, ...], sto
     fhir-server access stamp --organization Organization/praktijk-bea --type Patient --type Condition
     fhir-server access stamp
     """  # noqa: D301  # click reads \b as "keep these lines"
-    settings = settings_of(context, store=store_url(store)).settings
-    if settings.store_is_absent:
-        raise click.ClickException(f"there is no store at {settings.store_path}")
-    from fhir_server.artifacts import r4
-    from fhir_server.cli.engine import open_engine
+    settings = stored(settings_of(context, store=store_url(store)).settings)
+    from fhir_server.cli.engine import open_engine_for
     from fhir_server.interactions.stamping import stamp_all
     from fhir_server.model.errors import FhirError
 
-    for name in types:
-        if name not in r4.resource_types():
-            raise click.BadParameter(f"{name} is no R4 resource type", param_hint="--type")
-    engine = open_engine(settings)
+    engine = open_engine_for(settings, types)
     began = time.monotonic()
     try:
         progress, resumed = stamp_all(engine, organization, types)

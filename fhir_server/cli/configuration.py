@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from fhir_server.settings import Loaded, SettingsError, load_settings
+from fhir_server.settings import Loaded, Settings, SettingsError, load_settings
 
 
 def settings_of(context: click.Context, **options: str | float | None) -> Loaded:
@@ -22,6 +22,13 @@ def refused_setting(error: SettingsError) -> click.UsageError:
     return click.UsageError(
         f"setting {error.name}: {error.message}\n`fhir-server config --table` explains all settings."
     )
+
+
+def stored(settings: Settings) -> Settings:
+    """Return the settings of a store that is there. Raises ClickException when it is not: a command that reads makes none."""
+    if settings.store_is_absent:
+        raise click.ClickException(f"there is no store at {settings.store_path}")
+    return settings
 
 
 def store_url(text: str | None) -> str | None:

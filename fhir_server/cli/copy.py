@@ -5,7 +5,7 @@ from typing import Self
 
 import click
 
-from fhir_server.cli.configuration import settings_of, store_url
+from fhir_server.cli.configuration import settings_of, store_url, stored
 from fhir_server.settings import Settings
 
 
@@ -34,9 +34,8 @@ def copy(context: click.Context, source: str, target: str, verify_only: bool, in
     from fhir_server.model.clock import SystemClock
 
     settings = settings_of(context).settings
-    came, went = replace(settings, store=str(store_url(source))), replace(settings, store=str(store_url(target)))
-    if came.store_is_absent:
-        raise click.ClickException(f"there is no store at {came.store_path}")
+    came = stored(replace(settings, store=str(store_url(source))))
+    went = replace(settings, store=str(store_url(target)))
     clock = ReplayClock()
     with open_side(came, came.store, SystemClock()) as first, open_side(went, went.store, clock) as second:
         try:

@@ -1,12 +1,13 @@
 """The server's own interactions without HTTP between: what `load` and `export` work on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import click
 
 from fhir_server.access.principal import Principal
 from fhir_server.app import build_engine
+from fhir_server.artifacts import r4
 from fhir_server.artifacts.catalog import ArtifactsBroken
 from fhir_server.cli.configuration import refused_setting
 from fhir_server.cli.loaders import EntryRefusal, refused_entries
@@ -76,6 +77,14 @@ def open_store(settings: Settings) -> Iterator[Store]:
         yield engine.store
     finally:
         engine.store.close()
+
+
+def open_engine_for(settings: Settings, types: Iterable[str]) -> Engine:
+    """Wire an engine to go through resource types of a store that is there. Raises ClickException where one is no type."""
+    for name in types:
+        if name not in r4.resource_types():
+            raise click.BadParameter(f"{name} is no R4 resource type", param_hint="--type")
+    return open_engine(settings)
 
 
 def open_engine(settings: Settings) -> Engine:

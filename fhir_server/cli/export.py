@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from fhir_server.cli.configuration import settings_of, store_option, store_url
+from fhir_server.cli.configuration import settings_of, store_option, store_url, stored
 
 if TYPE_CHECKING:
     from fhir_server.store.port import Snapshot, Version
@@ -35,9 +35,7 @@ def export(context: click.Context, types: tuple[str, ...], out: Path | None, sto
     fhir-server export --out backup
     fhir-server export --type Task --type ServiceRequest > referrals.ndjson
     """  # noqa: D301  # click reads \b as "keep these lines"
-    settings = settings_of(context, store=store_url(store)).settings
-    if settings.store_is_absent:
-        raise click.ClickException(f"there is no store at {settings.store_path}")
+    settings = stored(settings_of(context, store=store_url(store)).settings)
     from fhir_server.cli.engine import open_store
 
     with open_store(settings) as opened:

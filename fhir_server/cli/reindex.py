@@ -4,7 +4,7 @@ import time
 
 import click
 
-from fhir_server.cli.configuration import settings_of, store_option, store_url
+from fhir_server.cli.configuration import settings_of, store_option, store_url, stored
 
 
 @click.command()
@@ -24,18 +24,12 @@ def reindex(context: click.Context, types: tuple[str, ...], store: str | None) -
     fhir-server reindex
     fhir-server reindex --type Task --type ServiceRequest
     """  # noqa: D301  # click reads \b as "keep these lines"
-    settings = settings_of(context, store=store_url(store)).settings
-    if settings.store_is_absent:
-        raise click.ClickException(f"there is no store at {settings.store_path}")
-    from fhir_server.artifacts import r4
-    from fhir_server.cli.engine import open_engine
+    settings = stored(settings_of(context, store=store_url(store)).settings)
+    from fhir_server.cli.engine import open_engine_for
     from fhir_server.interactions.reindexing import Progress
     from fhir_server.interactions.reindexing import reindex as run
 
-    for name in types:
-        if name not in r4.resource_types():
-            raise click.BadParameter(f"{name} is no R4 resource type", param_hint="--type")
-    engine = open_engine(settings)
+    engine = open_engine_for(settings, types)
     began = time.monotonic()
     try:
         with click.progressbar(length=1, label="indexing", show_pos=True) as bar:

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import click
 
-from fhir_server.cli.configuration import settings_of, store_option, store_url
+from fhir_server.cli.configuration import settings_of, store_option, store_url, stored
 from fhir_server.cli.reindex import reindex
 from fhir_server.model.errors import FhirError
 from fhir_server.settings import Settings
@@ -53,7 +53,7 @@ def migrate(context: click.Context, store: str | None) -> None:
         before, after = _told(settings, lambda its: run(its.store, its.busy_seconds))
         click.echo(f"schema {after}" + (f", was {before}" if before != after else ", nothing to do"))
         return
-    _refuse_absent(settings)
+    stored(settings)
     _open(settings)
     click.echo("the file has the schema of this release")
 
@@ -68,8 +68,7 @@ def check(context: click.Context, quick: bool, store: str | None) -> None:
     from fhir_server.cli.stores import open_side
     from fhir_server.model.clock import SystemClock
 
-    settings = _settings(context, store)
-    _refuse_absent(settings)
+    settings = stored(_settings(context, store))
     with open_side(settings, settings.store, SystemClock()) as side:
         found = [] if quick else faults(side.store)
     for fault in found:
@@ -94,8 +93,7 @@ def stats(context: click.Context, store: str | None) -> None:
     def work(snapshot: Snapshot) -> Counter[str]:
         return Counter({name: snapshot.count(Query(name)) for name in r4.resource_types()})
 
-    settings = _settings(context, store)
-    _refuse_absent(settings)
+    settings = stored(_settings(context, store))
     with open_side(settings, settings.store, SystemClock()) as side:
         counts, at, size = side.store.read(work), reached(side.store), side.inventory.bytes_used()
     rows = [(name, count) for name, count in counts.most_common() if count]
@@ -121,7 +119,7 @@ def purge(context: click.Context, store: str | None) -> None:
     settings = _settings(context, store)
     if settings.on_mongodb:
         raise click.UsageError("MongoDB keeps its files itself: see docs/operations-mongodb.md, Erasure.")
-    _refuse_absent(settings)
+    stored(settings)
     before = settings.store_path.stat().st_size
 
     def work(its: Settings) -> None:
@@ -138,11 +136,6 @@ def purge(context: click.Context, store: str | None) -> None:
 
 def _settings(context: click.Context, store: str | None) -> Settings:
     return settings_of(context, store=store_url(store)).settings
-
-
-def _refuse_absent(settings: Settings) -> None:
-    if settings.store_is_absent:
-        raise click.ClickException(f"there is no store at {settings.store_path}")
 
 
 def _open(settings: Settings) -> None:

@@ -7,10 +7,8 @@ from urllib.parse import parse_qsl, urlencode
 
 from fhir_server.interactions.context import Engine
 from fhir_server.interactions.request import Parameters, Request
-from fhir_server.interactions.search_hierarchies import Follower
-from fhir_server.interactions.stored_terminology import expander
+from fhir_server.interactions.search_lookups import lookups_on, read_search
 from fhir_server.model.errors import Malformed, PreconditionFailed, TooCostly
-from fhir_server.search.parse import parse_search
 from fhir_server.search.query import Node, Query, SortKey
 from fhir_server.store.port import Snapshot, Version
 
@@ -31,7 +29,7 @@ def condition_text(query: Parameters, interaction: str) -> str:
 def condition_node(engine: Engine, snapshot: Snapshot, resource_type: str, condition: str, request: Request) -> Node:
     """Compile a condition as of the state that it is asked of. Unknown parameters are always refused: ignoring one would widen what is changed."""
     text = condition.partition("?")[2] if "?" in condition else condition
-    parameters = parse_qsl(text.strip(), keep_blank_values=True)
+    parameters = tuple(parse_qsl(text.strip(), keep_blank_values=True))
     if not parameters:
         raise Malformed(
             "The condition has no search parameter. Name at least one, such as identifier=system|value.",
@@ -41,16 +39,8 @@ def condition_node(engine: Engine, snapshot: Snapshot, resource_type: str, condi
     for name, _ in parameters:
         if name in _RESULT_PARAMETERS:
             raise Malformed(f"{name} means nothing in a condition.", key="condition-parameter")
-    expand = expander(engine.terminology, snapshot, request.base, committed=False)
-    asked = parse_search(
-        engine.registry,
-        resource_type,
-        parameters,
-        strict=True,
-        own_base=request.base,
-        expand=expand,
-        follow=Follower(engine.extractor, snapshot),
-    )
+    lookups = lookups_on(engine, snapshot, request.base)
+    asked = read_search(engine, request, resource_type, parameters, lookups, strict=True)
     if asked.ignored:
         raise Malformed(
             f"The parameter {asked.ignored[0]!r} of the condition has no value. Give it one or leave it out.",

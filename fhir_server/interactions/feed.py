@@ -13,7 +13,7 @@ from fhir_server.access.guarded import GuardedSnapshot
 from fhir_server.model.codec import decode_stored
 from fhir_server.search.extract import Extractor
 from fhir_server.search.match import Alone, matches
-from fhir_server.search.query import EVERYTHING, And, Chain, Has, Node, Not, Or
+from fhir_server.search.query import EVERYTHING, Node
 from fhir_server.store.port import Snapshot, Version
 
 _LOOKED_AT: Final = 1_000
@@ -80,19 +80,6 @@ def read_page(snapshot: Snapshot, extractor: Extractor, feed: Feed, after: int, 
         if len(step) < _AT_A_TIME:
             return Page(tuple(told), max(after, newest), more=False)
     return Page(tuple(told), after, more=True)
-
-
-def stands_alone(where: Node) -> bool:
-    """Tell whether a condition can be told from a resource alone."""
-    match where:
-        case Chain() | Has():
-            return False
-        case And(parts) | Or(parts):
-            return all(map(stands_alone, parts))
-        case Not(part):
-            return stands_alone(part)
-        case _:
-            return True
 
 
 class _Reader:

@@ -11,25 +11,19 @@ from fhir_server.interactions.include_pages import Remainder, decoded, encoded, 
 from fhir_server.interactions.operation import Operation, Reading
 from fhir_server.interactions.request import Kind, Parameters, Place, Request, Result
 from fhir_server.interactions.search_explain import explained, wants_explanation
-from fhir_server.interactions.search_hierarchies import Follower
 from fhir_server.interactions.search_includes import Included, included, incomplete
-from fhir_server.interactions.stored_terminology import expander, needs_terminology
+from fhir_server.interactions.search_lookups import NO_LOOKUPS, Lookups, lookups_on, needs_lookup, read_search
 from fhir_server.interactions.subset import Subset, subset_of
 from fhir_server.model.codec import encode
 from fhir_server.model.errors import Malformed
 from fhir_server.model.issue import Issue, operation_outcome
 from fhir_server.search.bundle import Link, Mode, SearchEntry, searchset
-from fhir_server.search.overdue import CODE as OVERDUE
 from fhir_server.search.page import Position, fingerprint_of
-from fhir_server.search.parameters import Registry
-from fhir_server.search.parse import parse_search
 from fhir_server.search.query import EVERYTHING, And, Node, Query
-from fhir_server.search.request import SearchLimits, SearchRequest
+from fhir_server.search.request import SearchRequest
 from fhir_server.store.port import Row, Snapshot, Version
 
 _FIELDS = 1000
-_REMEMBERED_LENGTH = 1000
-"""Characters in the values of a search that is worth remembering."""
 
 
 class Page(NamedTuple):
@@ -72,10 +66,11 @@ def form_of(request: Request) -> Parameters:
 
 def search_type(engine: Engine, request: Request, target: Target, parameters: Parameters) -> Operation:
     """Search one type at its place: all of it, or what a compartment holds of it."""
-    if needs_terminology(parameters):
+    if needs_lookup(parameters):
 
         def read_and_work(snapshot: Snapshot) -> Result:
-            return _prepared(engine, request, target, parameters, snapshot)[0](snapshot)
+            lookups = lookups_on(engine, snapshot, request.base)
+            return _prepared(engine, request, target, parameters, lookups)[0](snapshot)
 
         return Reading(read_and_work, heavy=True)
     work, once = _prepared(engine, request, target, parameters)
@@ -83,11 +78,11 @@ def search_type(engine: Engine, request: Request, target: Target, parameters: Pa
 
 
 def _prepared(
-    engine: Engine, request: Request, target: Target, parameters: Parameters, meaning: Snapshot | None = None
+    engine: Engine, request: Request, target: Target, parameters: Parameters, lookups: Lookups = NO_LOOKUPS
 ) -> tuple[Callable[[Snapshot], Result], bool]:
     """Return the work of a search, and whether it asks the snapshot for one thing only."""
     explaining, parameters = wants_explanation(engine, parameters)
-    asked = _asked(engine, request, target.type, parameters, meaning)
+    asked = read_search(engine, request, target.type, parameters, lookups, often=True)
     size = asked.count if asked.count is not None else engine.limits.default_count
     path = target.path or target.type
     mark = fingerprint_of(request.base, path, asked.used)
@@ -107,46 +102,6 @@ def _prepared(
         return render_page(engine, request, snapshot, asked, page, (mark, asked.used, path))
 
     return work, not (asked.includes or asked.revincludes or asked.total in ("accurate", "estimate"))
-
-
-def _asked(
-    engine: Engine, request: Request, resource_type: str, parameters: Parameters, meaning: Snapshot | None
-) -> SearchRequest:
-    """Parse a search; `meaning` is the snapshot that tells of codes and hierarchies, where they must be looked up."""
-    limits = SearchLimits(count=engine.limits.max_count)
-    if meaning is None and sum(len(value) for _, value in parameters) < _REMEMBERED_LENGTH:
-        return _parsed(engine.registry, resource_type, parameters, request.strict, request.base, limits)
-    return parse_search(
-        engine.registry,
-        resource_type,
-        parameters,
-        strict=request.strict,
-        own_base=request.base,
-        limits=limits,
-        expand=expander(engine.terminology, meaning, request.base) if meaning else None,
-        follow=Follower(engine.extractor, meaning) if meaning else None,
-    )
-
-
-def _parsed(
-    registry: Registry, resource_type: str, parameters: Parameters, strict: bool, base: str, limits: SearchLimits
-) -> SearchRequest:
-    """Parse a search, or remember it: an idle poller asks the same text again and again.
-
-    What depends on the present is not remembered.
-    """
-    if any(value.startswith("ap") or OVERDUE in name for name, value in parameters):
-        return _parse(registry, resource_type, parameters, strict=strict, base=base, limits=limits)
-    return _remembered(registry, resource_type, parameters, strict=strict, base=base, limits=limits)
-
-
-def _parse(
-    registry: Registry, resource_type: str, parameters: Parameters, *, strict: bool, base: str, limits: SearchLimits
-) -> SearchRequest:
-    return parse_search(registry, resource_type, parameters, strict=strict, own_base=base, limits=limits)
-
-
-_remembered = lru_cache(maxsize=1024)(_parse)
 
 
 def both(within: Node, where: Node) -> Node:

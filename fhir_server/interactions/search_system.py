@@ -14,15 +14,15 @@ from fhir_server.interactions.include_pages import is_remainder
 from fhir_server.interactions.operation import Operation, Reading
 from fhir_server.interactions.request import Parameters, Place, Request, Result
 from fhir_server.interactions.search import Page, both, form_of, render_page, render_remainder
-from fhir_server.interactions.search_hierarchies import Follower
-from fhir_server.interactions.stored_terminology import expander, needs_terminology
+from fhir_server.interactions.search_lookups import NO_LOOKUPS, Lookups, lookups_on, needs_lookup, read_search
 from fhir_server.model.errors import Malformed
 from fhir_server.search.page import fingerprint_of
-from fhir_server.search.parse import parse_search
 from fhir_server.search.query import EVERYTHING, Node, Query, SortKey
-from fhir_server.search.request import SearchLimits, SearchRequest
+from fhir_server.search.request import SearchRequest
 from fhir_server.store.port import Row, Snapshot
 
+_HANDFUL = 8
+"""Types of which the plans are bounded together, and are worth remembering."""
 _ORDERS = ((), (SortKey("_lastUpdated"),), (SortKey("_lastUpdated", descending=True),))
 
 
@@ -53,20 +53,21 @@ def search_system_by_post(engine: Engine, request: Request, place: Place) -> Ope
 def search_types(engine: Engine, request: Request, scope: TypeScope, parameters: Parameters) -> Operation:
     """Search the types of a scope that `_type` names, all of them without it."""
     types = _types(parameters, scope)
-    heavy = len(types) > 8  # noqa: PLR2004  # a handful of bounded plans is bounded
-    if needs_terminology(parameters):
+    heavy = len(types) > _HANDFUL
+    if needs_lookup(parameters):
 
         def read_and_work(snapshot: Snapshot) -> Result:
-            return _prepared(engine, request, scope._replace(types=types), parameters, snapshot)(snapshot)
+            lookups = lookups_on(engine, snapshot, request.base)
+            return _prepared(engine, request, scope._replace(types=types), parameters, lookups)(snapshot)
 
         return Reading(read_and_work, heavy=True)
     return Reading(_prepared(engine, request, scope._replace(types=types), parameters), heavy=heavy)
 
 
 def _prepared(
-    engine: Engine, request: Request, scope: TypeScope, parameters: Parameters, meaning: Snapshot | None = None
+    engine: Engine, request: Request, scope: TypeScope, parameters: Parameters, lookups: Lookups = NO_LOOKUPS
 ) -> Callable[[Snapshot], Result]:
-    each = _parsed(engine, request, scope, parameters, meaning)
+    each = _asked(engine, request, scope, parameters, lookups)
     asked = each[0]
     if asked.sort not in _ORDERS:
         raise Malformed(
@@ -98,28 +99,14 @@ def _prepared(
     return work
 
 
-def _parsed(
-    engine: Engine, request: Request, scope: TypeScope, parameters: Parameters, meaning: Snapshot | None
+def _asked(
+    engine: Engine, request: Request, scope: TypeScope, parameters: Parameters, lookups: Lookups
 ) -> list[SearchRequest]:
     """Read the search once for each type; in lenient handling, what one type does not know is ignored for all of them."""
-    limits = SearchLimits(count=engine.limits.max_count)
-    expand = expander(engine.terminology, meaning, request.base) if meaning else None
-    follow = Follower(engine.extractor, meaning) if meaning else None
 
     def read(sent: Parameters) -> list[SearchRequest]:
-        return [
-            parse_search(
-                engine.registry,
-                kind,
-                sent,
-                strict=request.strict,
-                own_base=request.base,
-                limits=limits,
-                expand=expand,
-                follow=follow,
-            )
-            for kind in scope.types
-        ]
+        often = len(scope.types) <= _HANDFUL
+        return [read_search(engine, request, kind, sent, lookups, often=often) for kind in scope.types]
 
     rest = tuple(pair for pair in parameters if pair[0] != "_type")
     each = read(rest)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from threading import Lock
 from typing import Any, Final, Generic, TypeVar
 
+from fhir_server.access.guarded import GuardedSnapshot
 from fhir_server.artifacts.catalog import version_key
 from fhir_server.interactions.loaded_terminology import loaded, loaded_source
 from fhir_server.model.codec import decode
@@ -46,7 +47,6 @@ _KEPT: Final = 256
 """Indexes of stored resources that are kept; beyond it all are dropped and made again as they are asked for."""
 _CODES: Final = 5_000
 """Codes that one search may ask for by `:in`, `:below` or `:above`."""
-_RELATIONS: Final = frozenset({"in", "not-in", "below", "above"})
 
 
 class ServerTerminology:
@@ -59,8 +59,11 @@ class ServerTerminology:
         self._known: Known = {}
 
     def on(self, snapshot: Snapshot, *, committed: bool = True) -> "Terminology":
-        """Return the terminology as of a snapshot; `committed` is false for one with changes that may be undone."""
-        return Terminology(self.own, snapshot, self._as_of(snapshot) if committed else {})
+        """Return the terminology as of a snapshot; `committed` is false where nothing of it is to be kept.
+
+        Nothing is kept of a unit of work, whoever looks through it: what it wrote may be undone.
+        """
+        return Terminology(self.own, snapshot, self._as_of(snapshot) if committed and _lasts(snapshot) else {})
 
     def _as_of(self, snapshot: Snapshot) -> Known:
         last, stamp = snapshot.last_sequence(), snapshot.editions_stamp()
@@ -74,6 +77,12 @@ class ServerTerminology:
                     self._known = {}
                 self._sequence = last
             return self._known
+
+
+def _lasts(snapshot: Snapshot) -> bool:
+    """Tell whether nothing of a snapshot can be undone: it is no `UnitOfWork`, which alone can write."""
+    beneath = snapshot.beneath_all if isinstance(snapshot, GuardedSnapshot) else snapshot
+    return not hasattr(beneath, "put")
 
 
 class Terminology(TerminologyService):
@@ -200,16 +209,11 @@ def _best(versions: Sequence[Version]) -> Version | None:
     return max(versions, key=rank)
 
 
-def needs_terminology(parameters: Iterable[tuple[str, str]]) -> bool:
-    """Tell whether a search may ask terminology: such a search is read inside its snapshot."""
-    return any(name == "_filter" or (":" in name and name.rpartition(":")[2] in _RELATIONS) for name, _ in parameters)
-
-
-def expander(terminology: ServerTerminology, snapshot: Snapshot, base: str, *, committed: bool = True) -> Expand:
+def expander(terminology: ServerTerminology, snapshot: Snapshot, base: str) -> Expand:
     """Return what answers `:in`, `:below` and `:above` as of a snapshot; what is unknown is refused as Malformed."""
 
     def expand(relation: Relation, text: str) -> list[tuple[str, str]]:
-        service = terminology.on(snapshot, committed=committed)
+        service = terminology.on(snapshot)
         try:
             codes = _members(service, text, base) if relation == "in" else _related(service, relation, text)
         except (NotFound, Gone) as error:

@@ -3,14 +3,14 @@
 import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
-from urllib.parse import parse_qsl
 
 from fhir_server.interactions.subscriptions import Subscription
 from fhir_server.model.errors import FhirError
 from fhir_server.model.issue import Issue
 from fhir_server.search.parameters import Registry
 from fhir_server.search.query import EVERYTHING, And, Node
-from fhir_server.workflow.topics import Topic, Topics, alone
+from fhir_server.workflow.alone import alone, parameters_of
+from fhir_server.workflow.topics import Topic, Topics
 
 PLAIN_ACTS: Final = frozenset({"create", "update"})
 """A plain R4 subscription fires on these."""
@@ -64,7 +64,7 @@ def _plain(subscription: Subscription, registry: Registry, own_base: str) -> Cri
         said = f"{kind[:60]!r} is no resource type. Criteria are `Type?search`, or the canonical of a topic."
         raise CriteriaRefused([Issue("subscription-criteria", "not-supported", said, _CRITERIA)])
     try:
-        return Criteria(None, {kind: alone(registry, kind, text, own_base)})
+        return Criteria(None, {kind: alone(registry, kind, parameters_of(text), own_base)})
     except (FhirError, ValueError) as error:
         said = f"The criteria cannot be used: {error}"
         raise CriteriaRefused([Issue("subscription-criteria", "not-supported", said, _CRITERIA)]) from error
@@ -75,7 +75,8 @@ def _filter(topic: Topic, text: str, registry: Registry, own_base: str) -> tuple
     if not mark or kind not in topic.types:
         raise ValueError(f"it is not {' or '.join(sorted(topic.types))}?parameter=value")
     allowed = topic.filters.get(kind, {})
-    for name, value in parse_qsl(query, keep_blank_values=True):
+    parameters = parameters_of(query)
+    for name, value in parameters:
         code, _, modifier = name.partition(":")
         if code not in allowed:
             raise ValueError(
@@ -85,7 +86,7 @@ def _filter(topic: Topic, text: str, registry: Registry, own_base: str) -> tuple
         used = modifier or (comparator[1] if comparator and registry.of(kind)[code].type == "date" else "eq")
         if allowed[code] and used not in allowed[code] and used in _JUDGED:
             raise ValueError(f"{code} is compared with {', '.join(sorted(allowed[code]))}, not with {used!r}")
-    return kind, alone(registry, kind, query, own_base)
+    return kind, alone(registry, kind, parameters, own_base)
 
 
 _JUDGED: Final = frozenset(

@@ -5,12 +5,13 @@ principal has when something is told: a client that was disabled since has none,
 """
 
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from fhir_server.access.clients import find_client
 from fhir_server.access.guarded import Asked
+from fhir_server.access.kept_principal import described, principal_of
 from fhir_server.access.principal import Principal
-from fhir_server.access.scopes import narrowed, parse_scopes, render_scopes
+from fhir_server.access.scopes import narrowed
 from fhir_server.interactions.context import Engine
 from fhir_server.model.codec import decode_stored, encode
 from fhir_server.store.port import Snapshot, UnitOfWork
@@ -22,7 +23,7 @@ _CLIENT: Final = "client:"
 
 def keep_owner(uow: UnitOfWork, subscription: str, principal: Principal, since: int) -> None:
     """Keep who a subscription is for; `since` is the sequence number after which changes are its events."""
-    uow.set_record(OWNER, subscription, encode({**_described(principal), "since": since}))
+    uow.set_record(OWNER, subscription, encode({**described(principal), "since": since}))
 
 
 def owner_of(snapshot: Snapshot, subscription: str) -> tuple[Principal, int] | None:
@@ -31,7 +32,7 @@ def owner_of(snapshot: Snapshot, subscription: str) -> tuple[Principal, int] | N
     if record is None:
         return None
     said = decode_stored(record.body)
-    return _principal(said), int(said["since"])
+    return principal_of(said), int(said["since"])
 
 
 def standing(snapshot: Snapshot, principal: Principal) -> Principal | None:
@@ -49,25 +50,3 @@ def view_of(engine: Engine, snapshot: Snapshot, principal: Principal) -> Snapsho
     """Return a snapshot as the subscriber sees it now; None when it sees nothing any more."""
     known = standing(snapshot, principal)
     return engine.access.guard(snapshot, known, Asked()) if known is not None else None
-
-
-def _described(principal: Principal) -> dict[str, Any]:
-    return {
-        "organization": principal.organization,
-        "roles": sorted(principal.roles),
-        "agent": principal.agent,
-        "person": principal.person,
-        "areas": sorted(principal.areas),
-        "scopes": render_scopes(principal.scopes) if principal.scopes is not None else None,
-    }
-
-
-def _principal(said: dict[str, Any]) -> Principal:
-    return Principal(
-        said["organization"],
-        frozenset(said["roles"]),
-        said["agent"],
-        said["person"],
-        areas=frozenset(said["areas"]),
-        scopes=parse_scopes(said["scopes"]) if said["scopes"] is not None else None,
-    )

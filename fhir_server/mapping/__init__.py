@@ -1,1 +1,1 @@
-"""Applies the structure maps of mappings/."""
+"""Turns the records of other systems into resources, by the definitions of mappings/: tables, HSDS, other FHIR servers."""

@@ -7,13 +7,12 @@ an error when it is read, so that no topic promises too much.
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple
-from urllib.parse import parse_qsl
 
 from fhir_server.model.errors import FhirError
 from fhir_server.model.resource import Resource
 from fhir_server.search.parameters import Registry
-from fhir_server.search.parse import parse_search
-from fhir_server.search.query import And, Chain, Has, Node, Not, Or
+from fhir_server.search.query import Node
+from fhir_server.workflow.alone import alone, parameters_of
 
 Act = Literal["create", "update", "delete"]
 EVENTS: Final = "https://w3id.org/social-referral/CodeSystem/workflow-event"
@@ -98,37 +97,6 @@ def read_topic(artifact: Resource, registry: Registry, events: frozenset[str]) -
     return Topic(url, str(artifact.get("title", url)), triggers, told, filters)
 
 
-def alone(registry: Registry, resource_type: str, text: str, own_base: str = "") -> Node:
-    """Read a search that can be judged of one resource alone. Raises FhirError, ValueError for one that cannot."""
-    asked = parse_search(
-        registry, resource_type, parse_qsl(text, keep_blank_values=True), strict=True, own_base=own_base
-    )
-    controls = [name for name, _ in asked.used if name.startswith("_") and name.partition(":")[0] in _CONTROLS]
-    if controls:
-        raise ValueError(f"{controls[0]} shapes an answer and says nothing of a resource")
-    if looks_elsewhere(asked.where):
-        raise ValueError("chained parameters and _has look at other resources; name what the resource itself says")
-    return asked.where
-
-
-_CONTROLS: Final = frozenset(
-    {"_count", "_sort", "_include", "_revinclude", "_summary", "_elements", "_total", "_contained", "_containedType", "_cursor"}
-)  # fmt: skip
-
-
-def looks_elsewhere(node: Node) -> bool:
-    """Tell whether a condition looks at other resources."""
-    match node:
-        case Chain() | Has():
-            return True
-        case And(parts) | Or(parts):
-            return any(looks_elsewhere(part) for part in parts)
-        case Not(part):
-            return looks_elsewhere(part)
-        case _:
-            return False
-
-
 def _trigger(said: dict[str, Any], registry: Registry) -> Trigger:
     if "fhirPathCriteria" in said:
         raise ValueError("fhirPathCriteria are not offered; say it with queryCriteria")
@@ -140,8 +108,8 @@ def _trigger(said: dict[str, Any], registry: Registry) -> Trigger:
     return Trigger(
         kind,
         acts,
-        previous=alone(registry, kind, criteria["previous"]) if "previous" in criteria else None,
-        current=alone(registry, kind, criteria["current"]) if "current" in criteria else None,
+        previous=alone(registry, kind, parameters_of(criteria["previous"])) if "previous" in criteria else None,
+        current=alone(registry, kind, parameters_of(criteria["current"])) if "current" in criteria else None,
         both=criteria.get("requireBoth", False),
         on_create=criteria.get("resultForCreate") == "test-passes",
         on_delete=criteria.get("resultForDelete") == "test-passes",

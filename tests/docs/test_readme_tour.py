@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import said_until
+
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```bash run\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PUBLISHED = "http://127.0.0.1:8080"
@@ -29,12 +31,7 @@ def demo(tmp_path: Path) -> Iterator[str]:
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "fhir_server", "demo", "--port", str(port), "--folder", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
-        assert process.stdout is not None
-        said = ""
-        while "stays until Ctrl-C" not in said:
-            line = process.stdout.readline()
-            assert line, said
-            said += line
+        said_until(process, "stays until Ctrl-C")
         yield f"http://127.0.0.1:{port}"
         process.terminate()
         process.communicate(timeout=30)

@@ -12,19 +12,16 @@ import httpx
 import pytest
 
 from fhir_server.app import build_engine
-from fhir_server.settings import Settings
-from tests.property.access_world import CALLERS, World, consent, furnish
+from tests.property.access_world import CALLERS, World, consent, furnish, opened
 
 REASON = "She lies on the floor and cannot speak"
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    settings = Settings(store=f"sqlite:///{tmp_path / 'fhir.sqlite'}", enforce_access=True, publish_artifacts=False)
-    made = World(build_engine(settings))
-    furnish(made)
-    yield made
-    made.close()
+    with opened(tmp_path) as made:
+        furnish(made)
+        yield made
 
 
 def statuses(world: World, caller: str, *places: str) -> list[int]:

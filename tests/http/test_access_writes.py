@@ -1,24 +1,18 @@
 """What enforcement means for writes: nothing is learned of what is hidden by trying to write it, and nothing gained."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fhir_server.app import build_engine
-from fhir_server.settings import Settings
-from tests.property.access_world import World, about, furnish, reference
+from tests.property.access_world import World, about, furnish, opened, reference
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    path: Path = tmp_path_factory.mktemp("writes") / "fhir.sqlite"
-    settings = Settings(store=f"sqlite:///{path}", enforce_access=True, publish_artifacts=False)
-    made = World(build_engine(settings))
-    furnish(made)
-    yield made
-    made.close()
+    with opened(tmp_path_factory.mktemp("writes")) as made:
+        furnish(made)
+        yield made
 
 
 def patient(identity: str = "") -> dict[str, Any]:

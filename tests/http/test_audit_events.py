@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from fhir_server.validation.pipeline import Validator
+from tests.conftest import FHIR_JSON, served
 
 NURSE = {"X-Dev-Organization": "Organization/gp-1", "X-Dev-Roles": "referrer", "X-Request-Id": "req-7"}
 PATIENT = {"resourceType": "Patient", "id": "au1", "name": [{"family": "Vandamme"}]}
@@ -23,17 +24,12 @@ OBSERVATION = {
 
 @pytest.fixture(scope="module")
 def audited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    from tests.conftest import FHIR_JSON, RunningServer
-
-    path = tmp_path_factory.mktemp("audit") / "a.sqlite"
-    running = RunningServer({"store": f"sqlite:///{path}", "publish_artifacts": False, "audit_reads": "batched"})
-    headers = {"Accept": FHIR_JSON, "Content-Type": FHIR_JSON}
-    with httpx.Client(base_url=running.base, headers=headers, timeout=30) as client:
+    with served(tmp_path_factory.mktemp("audit"), audit_reads="batched") as client:
+        client.headers.update({"Accept": FHIR_JSON, "Content-Type": FHIR_JSON})
         for resource in (PATIENT, OBSERVATION):
             place = f"/{resource['resourceType']}/{resource['id']}"
             assert client.put(place, json=resource, headers=NURSE).status_code == 201
         yield client
-    running.stop()
 
 
 def trail(client: httpx.Client, **query: str) -> list[dict[str, Any]]:

@@ -10,9 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from fhir_server.app import build_engine
-from fhir_server.settings import Settings
-from tests.property.access_world import TAG, World, furnish
+from tests.property.access_world import TAG, World, furnish, opened
 
 SEQUENCE = "https://w3id.org/social-referral/StructureDefinition/change-sequence"
 
@@ -25,11 +23,9 @@ def own(fresh_server: Any) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    settings = Settings(store=f"sqlite:///{tmp_path / 'fhir.sqlite'}", enforce_access=True, publish_artifacts=False)
-    made = World(build_engine(settings))
-    furnish(made)
-    yield made
-    made.close()
+    with opened(tmp_path) as made:
+        furnish(made)
+        yield made
 
 
 def task(owner: str, status: str = "requested", **more: Any) -> dict[str, Any]:
@@ -120,6 +116,15 @@ def test_several_types_and_no_type(own: httpx.Client) -> None:
     assert [place for _, place in page(own, "/$changes?_type=Patient,Task&_id=p1,t1")[0]] == ["Task/t1", "Patient/p1"]
 
 
+def test_a_filter_that_one_resource_answers_tells_what_a_search_finds(own: httpx.Client) -> None:
+    for name, url in (("in", "http://example.org/fhir/a"), ("out", "http://example.org/fhirs")):
+        put(own, name, {"resourceType": "ValueSet", "status": "draft", "url": url})
+    for query in ("url:below=http://example.org/fhir", '_filter=url eq "http://example.org/fhir/a"'):
+        searched = own.get(f"/ValueSet?{query}").json()["entry"]
+        assert [one["resource"]["id"] for one in searched] == ["in"]
+        assert page(own, f"/$changes?_type=ValueSet&{query}")[0] == [("PUT", "ValueSet/in")]
+
+
 def test_latest_begins_with_what_comes_after_now(own: httpx.Client) -> None:
     put(own, "t1", task("Organization/a"))
     entries, following = page(own, "/$changes?_type=Task&cursor=latest")
@@ -205,6 +210,10 @@ def test_a_wait_that_ends_with_nothing_gives_a_place_to_go_on(own: httpx.Client)
         ("_type=Task&_sort=_id", 400, "unknown-parameter"),
         ("_type=Task&colour=red", 400, "search-unknown-parameter"),
         ("_type=Task&code:in=http://example.org/v", 400, "feed-filter"),
+        ("_type=Task&owner:below=Organization/1", 400, "feed-filter"),
+        ("_type=Task&_filter=owner:Organization.name eq x", 400, "feed-filter"),
+        ("_type=Task&overdue=true", 400, "feed-filter"),
+        ("_type=Task&authored-on=ap2026", 400, "feed-filter"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_with_its_reason(

@@ -11,6 +11,7 @@ import requests
 from click.testing import CliRunner
 
 from fhir_server.cli import main
+from tests.conftest import said_until
 
 COMMAND = [sys.executable, "-m", "fhir_server"]
 
@@ -20,12 +21,7 @@ def base(tmp_path: Path):
     """A server on a port that it chose itself; the base is what it printed."""
     arguments = ["serve", "--port", "0", "--store", str(tmp_path / "deep" / "fhir.sqlite")]
     with subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        said = ""
-        while "ready" not in said:
-            line = process.stdout.readline()
-            assert line, said
-            said += line
+        said = said_until(process, "ready")
         assert "DEVELOPMENT MODE" in said
         yield said.split("base ")[1].split()[0]
         process.send_signal(signal.SIGTERM)

@@ -6,19 +6,16 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.conftest import served
+
 ORG = "Organization/poller"
 OPERATOR = {"X-Dev-Roles": "operator"}
 
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    from tests.conftest import RunningServer
-
-    path = tmp_path_factory.mktemp("conditional") / "fhir.sqlite"
-    running = RunningServer({"store": f"sqlite:///{path}", "publish_artifacts": False})
-    with httpx.Client(base_url=running.base, timeout=30) as client:
+    with served(tmp_path_factory.mktemp("conditional")) as client:
         yield client
-    running.stop()
 
 
 def task(client: httpx.Client, name: str, **more: Any) -> None:

@@ -21,6 +21,7 @@ from fhir_server.artifacts.source import default_root
 from fhir_server.cli import main
 from fhir_server.cli.demo_script import moved, read_script
 from fhir_server.cli.demo_server import ServerProcess
+from tests.conftest import said_until
 
 
 def free_port() -> int:
@@ -87,12 +88,7 @@ def test_a_taken_port_is_said_and_another_one_used(tmp_path: Path) -> None:
 def test_without_once_the_server_stays_until_it_is_interrupted(tmp_path: Path) -> None:
     port = free_port()
     with subprocess.Popen(command(tmp_path, port), stdout=subprocess.PIPE, text=True) as demo:
-        assert demo.stdout is not None
-        said = ""
-        while "stays until Ctrl-C" not in said:
-            line = demo.stdout.readline()
-            assert line, said
-            said += line
+        said_until(demo, "stays until Ctrl-C")
         for shown in (f"http://127.0.0.1:{port}/fhir/metadata", f"http://127.0.0.1:{port}/"):
             assert requests.get(shown, timeout=10).status_code == 200
         demo.send_signal(signal.SIGINT)

@@ -6,15 +6,13 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.conftest import served
+
 
 @pytest.fixture(scope="module")
 def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A server that takes four includes on a page."""
-    from tests.conftest import RunningServer
-
-    store = f"sqlite:///{tmp_path_factory.mktemp('includes') / 'x.sqlite'}"
-    server = RunningServer({"store": store, "max_includes": 4, "publish_artifacts": False})
-    with httpx.Client(base_url=server.base, timeout=30) as client:
+    with served(tmp_path_factory.mktemp("includes"), max_includes=4) as client:
         for number in range(6):
             put(client, "Patient", f"p{number}", link=[])
             for turn in range(5):
@@ -23,7 +21,6 @@ def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
             part_of = [{"reference": f"Task/ring{(number + 1) % 12}"}]
             put(client, "Task", f"ring{number}", partOf=part_of)
         yield client
-    server.stop()
 
 
 def put(client: httpx.Client, resource_type: str, identity: str, **members: Any) -> None:

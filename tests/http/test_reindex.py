@@ -1,7 +1,6 @@
 """A search parameter that is added later finds what was stored before, after a re-index that nobody has to wait for."""
 
 import json
-import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ import pytest
 from click.testing import CliRunner
 
 from fhir_server.app import build_engine
-from fhir_server.artifacts.source import default_root
 from fhir_server.cli import main
 from fhir_server.interactions.reindexing import Progress, index_is_current, reindex
 from fhir_server.settings import Settings
@@ -31,15 +29,6 @@ PARAMETER = {
 }
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """A copy of the artefact folders, to add to."""
-    copy = tmp_path / "artifacts"
-    for folder in ("profiles", "terminology", "mappings"):
-        shutil.copytree(default_root() / folder, copy / folder)
-    return copy
-
-
 def add_parameter(root: Path) -> None:
     folder = root / "profiles" / "search-parameters"
     (folder / "SearchParameter-Patient-nickname.json").write_text(json.dumps(PARAMETER), encoding="utf-8")
@@ -54,15 +43,15 @@ def person(number: int) -> dict[str, Any]:
 
 
 def test_a_parameter_that_is_added_finds_old_resources_after_a_reindex(
-    fresh_server: Any, root: Path, tmp_path: Path, refused: Any
+    fresh_server: Any, copied_root: Path, tmp_path: Path, refused: Any
 ) -> None:
-    settings = {"store": f"sqlite:///{tmp_path / 'shared.sqlite'}", "artifact_root": str(root)}
+    settings = {"store": f"sqlite:///{tmp_path / 'shared.sqlite'}", "artifact_root": str(copied_root)}
     before = fresh_server(**settings, publish_artifacts=False)
     for number in range(5):
         assert httpx.put(f"{before.base}/Patient/p{number}", json=person(number)).status_code == 201
     refused(httpx.get(f"{before.base}/Patient?nickname=bijnaam"), 400, "search-unknown-parameter")
     before.stop()
-    add_parameter(root)
+    add_parameter(copied_root)
     server = fresh_server(**settings, publish_artifacts=False)
     with httpx.Client(base_url=server.base) as client:
         assert client.put("/Patient/p5", json=person(5)).status_code == 201
@@ -82,7 +71,7 @@ def test_a_parameter_that_is_added_finds_old_resources_after_a_reindex(
         user = threading.Thread(target=use)
         user.start()
         file = tmp_path / "settings.toml"
-        file.write_text(f'artifact_root = "{root}"\nbase_url = "{server.base}"\n', encoding="utf-8")
+        file.write_text(f'artifact_root = "{copied_root}"\nbase_url = "{server.base}"\n', encoding="utf-8")
         command = ["--settings", str(file), "reindex", "--store", str(tmp_path / "shared.sqlite")]
         result = CliRunner().invoke(main, command)
         stop.set()
@@ -96,8 +85,8 @@ def test_a_parameter_that_is_added_finds_old_resources_after_a_reindex(
         assert "nickname" in [claim["name"] for claim in claims["searchParam"]]
 
 
-def test_an_interrupted_run_goes_on_where_it_stopped_and_the_index_is_marked(root: Path, tmp_path: Path) -> None:
-    settings = Settings(store=f"sqlite:///{tmp_path / 'x.sqlite'}", artifact_root=str(root))
+def test_an_interrupted_run_goes_on_where_it_stopped_and_the_index_is_marked(copied_root: Path, tmp_path: Path) -> None:
+    settings = Settings(store=f"sqlite:///{tmp_path / 'x.sqlite'}", artifact_root=str(copied_root))
     engine = build_engine(settings)
     assert index_is_current(engine)
     for start in range(0, 900, 300):
@@ -108,7 +97,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped_and_the_index_is_marked(roo
 
         engine.store.write(work)
     engine.store.close()
-    add_parameter(root)
+    add_parameter(copied_root)
     engine = build_engine(settings)
     assert not index_is_current(engine)
 

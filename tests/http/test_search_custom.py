@@ -1,7 +1,6 @@
 """Search parameters added as files: every type of parameter is indexed, and what cannot be offered is refused at the start."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ import pytest
 from click.testing import CliRunner
 
 from fhir_server.app import build_engine
-from fhir_server.artifacts.source import default_root
 from fhir_server.cli import main
 from fhir_server.interactions.reindexing import reindex
 from fhir_server.settings import Settings
@@ -84,31 +82,22 @@ FOUND = [
 ]
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """A copy of the artefact folders, to add to."""
-    copy = tmp_path / "artifacts"
-    for folder in ("profiles", "terminology", "mappings"):
-        shutil.copytree(default_root() / folder, copy / folder)
-    return copy
-
-
 def add(root: Path, resource: dict[str, Any]) -> None:
     file = root / "profiles" / "search-parameters" / f"SearchParameter-{resource['id']}.json"
     file.write_text(json.dumps(resource), encoding="utf-8")
 
 
 def test_parameters_of_every_type_find_what_was_stored_before_them(
-    fresh_server: Any, root: Path, tmp_path: Path
+    fresh_server: Any, copied_root: Path, tmp_path: Path
 ) -> None:
-    settings: dict[str, Any] = {"store": f"sqlite:///{tmp_path / 'shared.sqlite'}", "artifact_root": str(root)}
+    settings: dict[str, Any] = {"store": f"sqlite:///{tmp_path / 'shared.sqlite'}", "artifact_root": str(copied_root)}
     before = fresh_server(**settings, publish_artifacts=False)
     for resource in (PATIENT, REQUEST, PLACE):
         made = httpx.put(f"{before.base}/{resource['resourceType']}/custom", json=resource)
         assert made.status_code == 201, made.text
     before.stop()
     for one in PARAMETERS:
-        add(root, one)
+        add(copied_root, one)
     server = fresh_server(**settings, publish_artifacts=False)
     for query, _ in FOUND:
         assert httpx.get(f"{server.base}/{query}").json()["total"] == 0, "not indexed yet"
@@ -134,11 +123,11 @@ def test_parameters_of_every_type_find_what_was_stored_before_them(
     ],
 )
 def test_a_parameter_that_cannot_be_offered_stops_the_start_by_name(
-    root: Path, tmp_path: Path, changed: dict[str, Any], told: list[str]
+    copied_root: Path, tmp_path: Path, changed: dict[str, Any], told: list[str]
 ) -> None:
-    add(root, parameter("nickname", "Patient", "string", "Patient.name.given") | changed)
+    add(copied_root, parameter("nickname", "Patient", "string", "Patient.name.given") | changed)
     with pytest.raises(ValueError, match="nickname") as refusal:
-        build_engine(Settings(store=f"sqlite:///{tmp_path / 'x.sqlite'}", artifact_root=str(root)))
+        build_engine(Settings(store=f"sqlite:///{tmp_path / 'x.sqlite'}", artifact_root=str(copied_root)))
     assert all(text in str(refusal.value) for text in told), str(refusal.value)
-    result = CliRunner().invoke(main, ["check", "--root", str(root)])
+    result = CliRunner().invoke(main, ["check", "--root", str(copied_root)])
     assert result.exit_code != 0

@@ -9,7 +9,7 @@ import pytest
 
 from fhir_server.app import build_engine
 from fhir_server.settings import Settings
-from tests.conftest import RunningServer
+from tests.conftest import served
 from tests.property.access_world import World
 
 PLACES = {"land": "", "north": "land", "south": "land", "town": "north", "quarter": "town"}
@@ -26,14 +26,11 @@ def service(name: str, area: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def http(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    path = tmp_path_factory.mktemp("hierarchies") / "x.sqlite"
-    server = RunningServer({"store": f"sqlite:///{path}", "publish_artifacts": False, "explain": True})
-    with httpx.Client(base_url=server.base, timeout=30) as client:
+    with served(tmp_path_factory.mktemp("hierarchies"), explain=True) as client:
         for name, whole in PLACES.items():
             assert client.put(f"/Location/{name}", json=place(name, whole)).status_code == 201
             assert client.put(f"/HealthcareService/s-{name}", json=service(f"s-{name}", name)).status_code == 201
         yield client
-    server.stop()
 
 
 def ids(answer: httpx.Response) -> set[str]:

@@ -26,13 +26,6 @@ ANN = {
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    made = Receiver()
-    yield made
-    made.stop()
-
-
-@pytest.fixture
 def clock() -> HandClock:
     return HandClock()
 

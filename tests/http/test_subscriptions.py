@@ -184,6 +184,7 @@ REFUSALS: list[tuple[str, dict[str, Any], str, str]] = [
     ("topic", {"criteria": "https://example.org/topic"}, "subscription-topic", "Subscription.criteria"),
     ("filter parameter", {"filters": ("Task?input=x",)}, "subscription-filter", "Subscription.criteria.extension[0].value"),
     ("filter type", {"filters": ("Task?owner=x", "Patient?name=x")}, "subscription-filter", "Subscription.criteria.extension[1].value"),
+    ("filter hierarchy", {"filters": ("Task?owner:below=Organization/1",)}, "subscription-filter", "Subscription.criteria.extension[0].value"),
     ("filter chain", {"filters": ("Task?owner.name=x",)}, "subscription-filter", "Subscription.criteria.extension[0].value"),
     ("content", {"content": "everything"}, "subscription-content", "Subscription.channel.payload.extension"),
     ("payload", {"payload": "application/fhir+xml"}, "subscription-payload", "Subscription.channel.payload"),
@@ -207,7 +208,13 @@ def test_what_cannot_be_done_is_refused_where_it_is_asked(
     assert issue["expression"] == [place]
 
 
-@pytest.mark.parametrize("criteria", ["Unicorn?x=1", "Task?unknown=1", "Task?owner.name=x", "Task?_count=3", "nothing"])
+@pytest.mark.parametrize(
+    "criteria",
+    [
+        "Unicorn?x=1", "Task?unknown=1", "Task?owner.name=x", "Task?_count=3", "nothing", "Task?code:in=http://example.org/v",
+        "Task?owner:below=Organization/1", "Task?overdue=true", "Task?_list=1", "Task?authored-on=ap2026",
+    ],
+)  # fmt: skip
 def test_plain_criteria_are_a_search_that_one_resource_answers(client: httpx.Client, criteria: str) -> None:
     outcome(client.post("/Subscription", json=plain("https://example.org/", criteria)), 422, "subscription-criteria")
 

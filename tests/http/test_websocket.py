@@ -13,18 +13,14 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from tests.conftest import served
 from tests.http.websocket_client import bind, events, read, subscribe, subscribe_plain, token
 
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    from tests.conftest import RunningServer
-
-    path = tmp_path_factory.mktemp("websocket") / "fhir.sqlite"
-    running = RunningServer({"store": f"sqlite:///{path}", "publish_artifacts": False})
-    with httpx.Client(base_url=running.base, timeout=30) as client:
+    with served(tmp_path_factory.mktemp("websocket")) as client:
         yield client
-    running.stop()
 
 
 def url_of(client: httpx.Client) -> str:

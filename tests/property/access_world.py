@@ -6,12 +6,17 @@ Every resource carries a marker of its own in `meta.source`, so that an answer t
 
 import asyncio
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from fhir_server.access.principal import ANONYMOUS, Principal
+from fhir_server.app import build_engine
 from fhir_server.http.endpoint import FhirEndpoint
 from fhir_server.interactions.context import Engine
 from fhir_server.model.codec import encode
+from fhir_server.settings import Settings
 from fhir_server.store.port import UnitOfWork
 
 BASE = "http://127.0.0.1:8080/fhir"
@@ -200,6 +205,17 @@ def task(identity: str, focus: str, patient: str, by: str, owner: str, status: s
 def about(kind: str, identity: str, patient: str) -> dict[str, Any]:
     member = "patient" if kind in ("RelatedPerson", "Consent", "AllergyIntolerance") else "subject"
     return {"resourceType": kind, "id": identity, member: reference(patient)}
+
+
+@contextmanager
+def opened(folder: Path, **settings: Any) -> Iterator[World]:
+    """An empty world on a fresh file in a folder, with access enforced, closed at the end."""
+    store = f"sqlite:///{folder / 'fhir.sqlite'}"
+    world = World(build_engine(Settings(store=store, enforce_access=True, publish_artifacts=False, **settings)))
+    try:
+        yield world
+    finally:
+        world.close()
 
 
 def furnish(world: World) -> None:

@@ -1,36 +1,27 @@
 """The matrix of issue 5: caller x resource x way of asking. What a caller is to see was written down by hand."""
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
 import pytest
 
-from fhir_server.app import build_engine
 from fhir_server.artifacts import r4
-from fhir_server.settings import Settings
-from tests.property.access_world import CALLERS, Answer, Thing, World, furnish, furnish_all_types
+from tests.property.access_world import CALLERS, Answer, Thing, World, furnish, furnish_all_types, opened
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    path: Path = tmp_path_factory.mktemp("matrix") / "fhir.sqlite"
-    settings = Settings(store=f"sqlite:///{path}", enforce_access=True, publish_artifacts=False, audit_reads="off")
-    made = World(build_engine(settings))
-    furnish(made)
-    made.link()
-    yield made
-    made.close()
+    with opened(tmp_path_factory.mktemp("matrix"), audit_reads="off") as made:
+        furnish(made)
+        made.link()
+        yield made
 
 
 @pytest.fixture(scope="module")
 def types_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    path: Path = tmp_path_factory.mktemp("types") / "fhir.sqlite"
-    settings = Settings(store=f"sqlite:///{path}", enforce_access=True, publish_artifacts=False, audit_reads="off")
-    made = World(build_engine(settings))
-    furnish_all_types(made, r4.resource_types() - {"AuditEvent"})
-    yield made
-    made.close()
+    with opened(tmp_path_factory.mktemp("types"), audit_reads="off") as made:
+        furnish_all_types(made, r4.resource_types() - {"AuditEvent"})
+        yield made
 
 
 def holds(thing: Thing, answer: Answer) -> bool:
@@ -85,6 +76,11 @@ def unlike(world: World, caller: str, pattern: str) -> list[str]:
     return wrong
 
 
+def wrongly(world: World, caller: str, shown: Callable[[Thing], int]) -> list[str]:
+    """Return the things that are shown to a caller (1, else 0) who is not to see them, or the other way round."""
+    return [thing.key for thing in world.things.values() if shown(thing) != (caller in thing.seen_by)]
+
+
 def filled(pattern: str, thing: Thing) -> str:
     return pattern.format(type=thing.type, id=thing.id, marker=quote(thing.marker))
 
@@ -92,23 +88,15 @@ def filled(pattern: str, thing: Thing) -> str:
 @pytest.mark.parametrize("caller", CALLERS)
 @pytest.mark.parametrize("way", INSTANCE)
 def test_an_instance_is_there_for_whoever_is_to_see_it_and_for_nobody_else(world: World, caller: str, way: str) -> None:
-    wrong = [
-        thing.key
-        for thing in world.things.values()
-        if (world.ask(caller, "GET", filled(INSTANCE[way], thing)).status == 200) != (caller in thing.seen_by)
-    ]
-    assert wrong == []
+    pattern = INSTANCE[way]
+    assert wrongly(world, caller, lambda one: world.ask(caller, "GET", filled(pattern, one)).status == 200) == []
 
 
 @pytest.mark.parametrize("caller", CALLERS)
 @pytest.mark.parametrize("way", SEARCHES)
 def test_a_search_finds_what_its_caller_is_to_see_and_nothing_else(world: World, caller: str, way: str) -> None:
-    wrong = [
-        thing.key
-        for thing in world.things.values()
-        if is_shown(world, caller, thing, filled(SEARCHES[way], thing)) != (caller in thing.seen_by)
-    ]
-    assert wrong == []
+    pattern = SEARCHES[way]
+    assert wrongly(world, caller, lambda one: is_shown(world, caller, one, filled(pattern, one))) == []
 
 
 @pytest.mark.parametrize("caller", CALLERS)
@@ -120,12 +108,8 @@ def test_a_listing_holds_all_that_its_caller_is_to_see_and_nothing_else(world: W
 @pytest.mark.parametrize("caller", CALLERS)
 @pytest.mark.parametrize("way", TOTALS)
 def test_a_total_counts_what_its_caller_is_to_see(world: World, caller: str, way: str) -> None:
-    wrong = [
-        thing.key
-        for thing in world.things.values()
-        if world.ask(caller, "GET", filled(TOTALS[way], thing)).total != (caller in thing.seen_by)
-    ]
-    assert wrong == []
+    pattern = TOTALS[way]
+    assert wrongly(world, caller, lambda one: world.ask(caller, "GET", filled(pattern, one)).total) == []
 
 
 @pytest.mark.parametrize("caller", CALLERS)

@@ -12,15 +12,13 @@ import pytest
 from fhir_server.access.guarded import LETTERS, GuardedSnapshot
 from fhir_server.access.guarded_store import GuardedStore
 from fhir_server.access.principal import Principal
-from fhir_server.app import build_engine
 from fhir_server.interactions import operations
 from fhir_server.interactions.operation import Many
 from fhir_server.interactions.perform import UNGUARDED, perform, prepare
 from fhir_server.interactions.request import Kind, Request, Result
 from fhir_server.interactions.routing import Interaction, Routes
 from fhir_server.interactions.table import INTERACTIONS
-from fhir_server.settings import Settings
-from tests.property.access_world import CALLERS, Answer, Thing, World, furnish
+from tests.property.access_world import CALLERS, Answer, Thing, World, furnish, opened
 
 RAW = {
     "break_the_glass.py": "finds the person by a number, whoever saw it before",
@@ -34,13 +32,10 @@ _READS = {"search", "current", "version", "history", "changes", "count", "referr
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    path: Path = tmp_path_factory.mktemp("operations") / "fhir.sqlite"
-    settings = Settings(store=f"sqlite:///{path}", enforce_access=True, publish_artifacts=False, audit_reads="off")
-    made = World(build_engine(settings))
-    furnish(made)
-    made.link()
-    yield made
-    made.close()
+    with opened(tmp_path_factory.mktemp("operations"), audit_reads="off") as made:
+        furnish(made)
+        made.link()
+        yield made
 
 
 def test_every_interaction_is_bounded_by_a_scope_or_reads_through_the_guard() -> None:

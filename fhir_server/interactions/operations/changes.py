@@ -12,26 +12,22 @@ from urllib.parse import urlencode
 from fhir_server.artifacts import r4
 from fhir_server.artifacts.source import BASE
 from fhir_server.interactions.context import Engine
-from fhir_server.interactions.feed import Feed, read_page, stands_alone
+from fhir_server.interactions.feed import Feed, read_page
 from fhir_server.interactions.feed_bundle import feed_bundle
 from fhir_server.interactions.feed_waiting import ANY, keys_of
 from fhir_server.interactions.operation import Operation, Patience, Reading
 from fhir_server.interactions.request import Kind, Parameters, Place, Request, Result
 from fhir_server.interactions.routing import Interaction
-from fhir_server.interactions.stored_terminology import needs_terminology
 from fhir_server.model.errors import Gone, Malformed, NotSupported
 from fhir_server.search.page import fingerprint_of
-from fhir_server.search.parse import parse_search
 from fhir_server.search.query import Node
 from fhir_server.store.port import Snapshot
+from fhir_server.workflow.alone import NotAlone, alone, shapes_answer
 
 DEFINITION: Final = f"{BASE}/OperationDefinition/changes"
 LATEST: Final = "latest"
 """The cursor that begins with what comes after now."""
 _OWN: Final = ("_type", "_count", "cursor", "wait")
-_OTHERS: Final = frozenset(
-    {"_sort", "_total", "_summary", "_elements", "_include", "_revinclude", "_contained", "_cursor"}
-)
 
 
 class _Asked(NamedTuple):
@@ -112,29 +108,23 @@ def _wheres(engine: Engine, request: Request, asked: _Asked) -> Mapping[str, Nod
         raise Malformed(
             "$changes filters one type or several: say which with _type, such as _type=Task.", key="feed-needs-type"
         )
-    if needs_terminology(asked.filters):
-        raise NotSupported(
-            "$changes does not follow value sets and hierarchies of codes (:in, :not-in, :below, :above). List the codes.",
-            key="feed-filter",
-        )
     return {kind: _where(engine, request, kind, asked.filters) for kind in asked.types}
 
 
 def _where(engine: Engine, request: Request, kind: str, filters: Parameters) -> Node:
     for name, _ in filters:
-        if name.partition(":")[0] in _OTHERS:
+        if shapes_answer(name):
             raise NotSupported(
                 f"The parameter {name[:80]!r} means nothing on $changes: it takes {', '.join(_OWN)} and search parameters.",
                 key="unknown-parameter",
             )
-    where = parse_search(engine.registry, kind, filters, strict=True, own_base=request.base).where
-    if not stands_alone(where):
+    try:
+        return alone(engine.registry, kind, filters, request.base)
+    except NotAlone as error:
         raise NotSupported(
-            "$changes is filtered by what a resource says itself: chained parameters and _has look at others. Filter by a "
-            "reference, or read the others when the feed names them.",
+            f"$changes is filtered by what a resource says itself, as it tells changes of that resource only: {error}.",
             key="feed-filter",
-        )
-    return where
+        ) from error
 
 
 def _position(engine: Engine, cursor: str, mark: bytes) -> int | None:

@@ -60,6 +60,17 @@ def fill(store: Store) -> None:
     store.write(lambda unit: unit.set_note("mine", "text"))
 
 
+def filled_and_empty(mongo_url: str, folder: Path, clock: ReplayClock, *, to_mongo: bool) -> tuple[Side, Side]:
+    """A source with something of everything, and a target of the other make that lives by the clock."""
+    url, path = f"{mongo_url}/{new_database()}", folder / "s.db"
+    if to_mongo:
+        source, target = sqlite_side(path, SystemClock()), mongo_side(url, clock)
+    else:
+        source, target = mongo_side(url, SystemClock()), sqlite_side(path, clock)
+    fill(source.store)
+    return source, target
+
+
 def nothing(done: int, until: int) -> None:
     assert 0 <= done <= until
 
@@ -72,12 +83,7 @@ def reindexed(store: Store) -> None:
 @pytest.mark.parametrize("to_mongo", [True, False], ids=["to MongoDB", "to SQLite"])
 def test_a_copy_holds_the_same_in_the_same_order(to_mongo: bool, mongo_url: str, tmp_path: Path) -> None:
     clock = ReplayClock()
-    url, path = f"{mongo_url}/{new_database()}", tmp_path / "s.db"
-    if to_mongo:
-        source, target = sqlite_side(path, SystemClock()), mongo_side(url, clock)
-    else:
-        source, target = mongo_side(url, SystemClock()), sqlite_side(path, clock)
-    fill(source.store)
+    source, target = filled_and_empty(mongo_url, tmp_path, clock, to_mongo=to_mongo)
     assert copy(source, target, clock, nothing) == 17
     verify(source, target, nothing)
     # what writes no version takes no time of a version: the source may go on in the very next millisecond
@@ -146,12 +152,7 @@ def test_loaded_code_systems_are_copied_and_compared_concept_by_concept(
     to_mongo: bool, mongo_url: str, tmp_path: Path
 ) -> None:
     clock = ReplayClock()
-    url, path = f"{mongo_url}/{new_database()}", tmp_path / "s.db"
-    if to_mongo:
-        source, target = sqlite_side(path, SystemClock()), mongo_side(url, clock)
-    else:
-        source, target = mongo_side(url, SystemClock()), sqlite_side(path, clock)
-    fill(source.store)
+    source, target = filled_and_empty(mongo_url, tmp_path, clock, to_mongo=to_mongo)
     plants = tuple(
         ConceptRow(n, f"c{n}", tuple(range(max(0, n - 2), n)), (f"c{n}", "\u00e9t\u00e9", "2024"), b"", b"body %d" % n)
         for n in range(40)

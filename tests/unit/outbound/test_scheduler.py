@@ -5,7 +5,7 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,17 +16,6 @@ from fhir_server.outbound.lease import LeaseLost
 from fhir_server.outbound.scheduler import Fence, Scheduler, next_runs
 from fhir_server.store.port import UnitOfWork
 from tests.unit.outbound.scheduler_stage import DAY, START, SetClock, opened, put, scheduler, task, told
-
-
-@pytest.fixture
-def clock() -> SetClock:
-    return SetClock()
-
-
-@pytest.fixture
-def engine(tmp_path: Path, clock: SetClock) -> Iterator[Engine]:
-    with opened(tmp_path / "fhir.sqlite", clock) as made:
-        yield made
 
 
 def test_a_deadline_is_told_once_when_it_has_passed_and_not_before(engine: Engine, clock: SetClock) -> None:

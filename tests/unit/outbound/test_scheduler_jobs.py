@@ -1,27 +1,12 @@
 """What the jobs of the scheduler end and forget by themselves."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from fhir_server.interactions.context import Engine
 from fhir_server.model.clock import render_instant
 from fhir_server.outbound.jobs import DEADLINE, EndSubscriptions, ForgetRecords
 from fhir_server.store.port import UnitOfWork
-from tests.unit.outbound.scheduler_stage import DAY, START, SetClock, opened, put
-
-
-@pytest.fixture
-def clock() -> SetClock:
-    return SetClock()
-
-
-@pytest.fixture
-def engine(tmp_path: Path, clock: SetClock) -> Iterator[Engine]:
-    with opened(tmp_path / "fhir.sqlite", clock) as made:
-        yield made
+from tests.unit.outbound.scheduler_stage import DAY, START, SetClock, put
 
 
 def test_a_subscription_ends_when_it_said(engine: Engine, clock: SetClock) -> None:

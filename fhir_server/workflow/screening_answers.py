@@ -16,6 +16,8 @@ from fhir_server.workflow.screening_values import Membership, check_value
 
 WHOLE: Final = frozenset({"completed", "amended"})
 """Statuses of a response that is final."""
+_MOST_COMPARED: Final = 5_000
+"""linkIds that unknown ones of one response are compared with; after that they are told without what is near."""
 
 
 def check_answers(form: Form, response: Resource, belongs: Membership) -> list[Issue]:
@@ -66,6 +68,7 @@ class _Checker:
         self._flow = flow
         self._belongs = belongs
         self._lacking: Severity = "error" if whole else "warning"
+        self._compared = 0
 
     def children(self, over: Given, link_id: str) -> Iterator[Issue]:
         """Yield what is wrong below one item of the response."""
@@ -91,11 +94,16 @@ class _Checker:
         where = f"{given.path}.linkId"
         question = self._form.questions.get(name)
         if question is None:
-            text = f"The questionnaire has no item {name[:60]!r}.{self._form.near(name)}"
+            text = f"The questionnaire has no item {name[:60]!r}.{self._near(name)}"
             return Issue("response-unknown-item", "not-found", text, where)
         home = f"within {question.parent.link_id!r}" if question.parent is not None else "at the top"
         text = f"The item {name!r} stands {home}, not {f'within {link_id!r}' if link_id else 'at the top'}."
         return Issue("response-misplaced-item", "structure", text, where)
+
+    def _near(self, name: str) -> str:
+        """Return what was meant, as long as looking for it is quick."""
+        self._compared += len(self._form.questions)
+        return self._form.near(name) if self._compared <= _MOST_COMPARED else ""
 
     def _item(self, question: Question, given: Given, over: Given) -> Iterator[Issue]:
         answers = given.raw.get("answer", ())

@@ -61,28 +61,46 @@ class Browser:
     def submit(self, action: str, button: str = "", **filled: Any) -> Page:
         """Send a form with what stands in it, some of it filled in; `button` is the value of the one that is pressed."""
         form = self.page.form(action)
-        pairs = [pair for pair in _fields(form) if pair[0] not in filled]
-        for name, value in filled.items():
-            pairs += [
-                (name.rstrip("_").replace("__", "-"), one) for one in (value if isinstance(value, list) else [value])
-            ]
-        if button:
-            pairs.append(("do", button))
-        self.clicks += 1
-        if form.get("method") == "get":
-            return self.open(f"{form.get('action')}?{urlencode(pairs)}")
-        headers = {"Origin": self.root, "Content-Type": "application/x-www-form-urlencoded"}
-        return self._arrive(self.http.post(form.get("action") or "", content=urlencode(pairs), headers=headers))
+        pressed = [("do", button)] if button else []
+        return self._send(str(form.get("method")), form.get("action") or "", [*_filled(form, filled), *pressed])
+
+    def press(self, formaction: str, /, **filled: Any) -> Page:
+        """Press the button that sends its form to an address of its own."""
+        button = next(one for one in self.page.all("button") if one.get("formaction") == formaction)
+        named, forms = button.get("form"), self.page.all("form")
+        form = next(one for one in forms if (one.get("id") == named if named else button in one.iter()))
+        pressed = [(button.get("name") or "", button.get("value") or "")] if button.get("name") else []
+        method = button.get("formmethod") or str(form.get("method"))
+        return self._send(method, formaction, [*_filled(form, filled), *pressed])
+
+    def speak(self, language: str, /, **filled: Any) -> Page:
+        """Press the button of a language on a page that is filled in."""
+        step = next(one.get("formaction") for one in self.page.all("button", lang=language))
+        return self.press(step, **filled)
 
     def sign_in(self, organization: str, role: str) -> Page:
         self.open("/sign-in")
         return self.submit("/sign-in", organization=f"Organization/{organization}", role=role)
+
+    def _send(self, method: str, action: str, pairs: list[tuple[str, str]]) -> Page:
+        self.clicks += 1
+        if method == "get":
+            return self.open(f"{action}?{urlencode(pairs)}")
+        headers = {"Origin": self.root, "Content-Type": "application/x-www-form-urlencoded"}
+        return self._arrive(self.http.post(action, content=urlencode(pairs), headers=headers))
 
     def _arrive(self, answer: httpx.Response) -> Page:
         while answer.status_code in (302, 303, 307):
             answer = self.http.get(answer.headers["location"])
         self.page = Page(answer)
         return self.page
+
+
+def _filled(form: Element, filled: dict[str, Any]) -> list[tuple[str, str]]:
+    pairs = [pair for pair in _fields(form) if pair[0] not in filled]
+    for name, value in filled.items():
+        pairs += [(name.rstrip("_").replace("__", "-"), one) for one in (value if isinstance(value, list) else [value])]
+    return pairs
 
 
 def _fields(form: Element) -> list[tuple[str, str]]:

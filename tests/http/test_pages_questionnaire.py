@@ -28,7 +28,7 @@ def practice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 def test_the_questionnaires_that_lead_to_needs_are_offered(practice: Browser) -> None:
     page = practice.open("/refer")
-    offered = {one.get("href") for one in page.all("a")}
+    offered = {one.get("formaction") for one in page.all("button")}
     assert SCAN in offered
     for language in ("nl", "fr", "en", "de"):
         practice.open(f"/language/{language}?to={SCAN}")

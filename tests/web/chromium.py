@@ -65,6 +65,19 @@ class Chromium:
         """Do something that leads to another page, and wait until it is there."""
         self.run("document.documentElement.dataset.old = 'yes'")
         self.run(f"setTimeout(() => {{ {script} }}, 0) && 0")  # the answer comes before the page is left
+        self._arrive()
+
+    def leave(self, key: str) -> None:
+        """Press a key that leads to another page, and wait until it is there."""
+        self.run("document.documentElement.dataset.old = 'yes'")
+        self.press(key)
+        self._arrive()
+
+    def back(self) -> None:
+        """Go back as the button of the browser does, and wait until the page before is there."""
+        self.act("history.back()")
+
+    def _arrive(self) -> None:
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline and self.run("document.documentElement?.dataset.old || ''") == "yes":
             time.sleep(0.05)
@@ -79,8 +92,13 @@ class Chromium:
         raise TimeoutError("the page did not load")
 
     def run(self, script: str) -> Any:
-        """Run a script of the test in the page and return its value; the page's own policy does not hold for it."""
-        answered = self._call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        """Run a script of the test in the page and return its value; the page's own policy does not hold for it.
+
+        It counts as done by a hand: where it leads to is a step of its own to go back from, also while the page is still loading.
+        """
+        answered = self._call(
+            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True, userGesture=True
+        )
         if "exceptionDetails" in answered:
             raise RuntimeError(json.dumps(answered["exceptionDetails"])[:2000])
         return answered["result"].get("value")

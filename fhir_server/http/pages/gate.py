@@ -40,6 +40,8 @@ def gated(site: Site, work: Work, *, public: bool = False) -> Endpoint:
                 return _to_sign_in(visit)
             if request.method == "POST" and not _is_own(visit):
                 return await _forged(visit)
+            if visit.switched:
+                visit.cookies.append(site.cookies.language(visit.texts.language))
             return await work(visit)
         except FhirError as error:
             if visit is None:

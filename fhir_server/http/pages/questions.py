@@ -16,6 +16,8 @@ from fhir_server.model.resource import Resource
 
 Answers = dict[str, list[str]]
 """By linkId what was answered, as the form sends it."""
+KEPT: Final = "kept/"
+"""Before the names of what was filled in on another page: no answer."""
 _TRANSLATION: Final = "http://hl7.org/fhir/StructureDefinition/translation"
 _LEAST: Final = "http://hl7.org/fhir/StructureDefinition/minValue"
 _MOST: Final = "http://hl7.org/fhir/StructureDefinition/maxValue"
@@ -61,8 +63,21 @@ def answers_in(form: Form) -> Answers:
     found: Answers = {}
     for name, value in form.pairs:
         text = value.replace("\r\n", "\n").strip()
-        if text:
+        if text and not name.startswith(KEPT):
             found.setdefault(name, []).append(text)
+    return found
+
+
+def answers_of(response: Resource) -> Answers:
+    """Return the answers of a response as a form would send them."""
+    found: Answers = {}
+    for item in response.get("item", ()):
+        for name, texts in answers_of(item).items():
+            found.setdefault(name, []).extend(texts)
+        for answer in item.get("answer", ()):
+            found.setdefault(item["linkId"], []).append(_value(answer))
+            for name, texts in answers_of(answer).items():
+                found.setdefault(name, []).extend(texts)
     return found
 
 
@@ -102,15 +117,6 @@ def response_of(questionnaire: Resource, answers: Answers, shown: Collection[str
         "status": "completed",
         **({"item": items} if items else {}),
     }
-
-
-def leads(items: Iterable[Resource]) -> bool:
-    """Tell whether an answer to one of the items stands for a need."""
-    return any(
-        any((one.get("valueCoding") or {}).get("system") == NEED for one in item.get("answerOption", ()))
-        or leads(item.get("item", ()))
-        for item in items
-    )
 
 
 def text_of(element: Resource, name: str, language: str) -> str:

@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 
 from fastapi import Response
 
-from fhir_server.http.pages.kept_answers import answers_kept, opened
-from fhir_server.http.pages.needs import needs_page
+from fhir_server.http.pages.kept_answers import FIELD, LONGEST, answers_kept, opened
+from fhir_server.http.pages.needs import ASKED, needs_page
 from fhir_server.http.pages.questions import is_day
 from fhir_server.http.pages.referral import Order, send_order
 from fhir_server.http.pages.suggestions import area_of, place_query, suggested
@@ -21,9 +21,9 @@ from fhir_server.model.resource import Resource
 
 _NUMBER: Final = re.compile(r"[0-9a-f]{32}")
 _LONGEST_REASON: Final = 250
-_ASKED: Final = ("need", "place", "age", "language", "at-home")
-"""What the services were looked up by."""
 _MOST_FOUND: Final = "10"
+_LONGEST_ADDRESS: Final = 2000
+"""Characters of a link that every browser and proxy takes."""
 _FIELDS: Final = (
     "given",
     "family",
@@ -43,13 +43,14 @@ _FIELDS: Final = (
 async def needs(visit: Visit) -> Response:
     """Ask what the person needs and where the person lives."""
     check_referrer(visit)
-    return await _needs(visit, ())
+    return _shown_again(visit, "/refer") or await _needs(visit, ())
 
 
 async def services(visit: Visit) -> Response:
     """Show which services fit, and why."""
     check_referrer(visit)
-    return await _services(visit, visit.filled, unchosen=visit.filled.flag("none"))
+    again = _shown_again(visit, "/refer/services")
+    return again or await _services(visit, visit.filled, unchosen=visit.filled.flag("none"))
 
 
 async def person(visit: Visit) -> Response:
@@ -58,17 +59,19 @@ async def person(visit: Visit) -> Response:
     if not visit.query.all("service"):
         back = urlencode([*visit.query.pairs, ("none", "yes")])
         return visit.see_other(f"/refer/services?{back}")
-    return await _person(visit, visit.query, await _home(visit, visit.query), ())
+    return await _person(visit, visit.query, await _home(visit, visit.query), (), named=False)
 
 
 async def send(visit: Visit) -> Response:
-    """Find a person who was referred before, or send the referral."""
+    """Find a person who was referred before, or send the referral; in another language only show what was filled in."""
     check_referrer(visit)
     form = visit.form
+    if visit.switched:
+        return await _person_again(visit)
     if form.one("do") == "ask":
         if not form.all("service"):
             return await _services(visit, form, unchosen=True)
-        return await _person(visit, form, await _home(visit, form), ())
+        return await _person(visit, form, await _home(visit, form), (), named=False)
     values = {name: form.one(name, 500) for name in _FIELDS}
     if form.one("do") == "find":
         return await _person(visit, form, values, (), found=await _find(visit, values["find"]))
@@ -82,6 +85,23 @@ async def send(visit: Visit) -> Response:
         said = [visit.texts("refer.answers-of-another")] if another else visit.words(error)
         return await _person(visit, form, values, said, status=status_of_error(error))
     return visit.see_other(f"/referrals/{made}?done=sent")
+
+
+def _shown_again(visit: Visit, path: str) -> Response | None:
+    """Lead to the address of what was filled in, so that the browser can go back to it; None where it has answers to carry."""
+    pairs = [pair for pair in visit.form.pairs if pair[0] != "csrf"]
+    address = f"{path}?{urlencode(pairs)}"
+    if not visit.switched or visit.form.one(FIELD, LONGEST) or len(address) > _LONGEST_ADDRESS:
+        return None
+    return visit.see_other(address)
+
+
+async def _person_again(visit: Visit) -> Response:
+    form = visit.form
+    values = {name: form.one(name, 500) for name in _FIELDS}
+    offered = any(name == "patient" for name, _ in form.pairs)
+    found = await _find(visit, values["find"]) if offered and values["find"] else None
+    return await _person(visit, form, values, (), found=found)
 
 
 async def _needs(visit: Visit, said: Any, status: int = HTTPStatus.OK) -> Response:
@@ -107,15 +127,17 @@ async def _services(visit: Visit, kept: Form, *, unchosen: bool) -> Response:
         said = [visit.texts("refer.unknown-place", place=place)] if unknown else visit.words(error)
         return await _needs(visit, said, status_of_error(error))
     known = labels(await visit.fhir.choices("social-need"))
-    asking = [pair for pair in kept.pairs if pair[0] in _ASKED]
+    asking = [pair for pair in kept.pairs if pair[0] in ASKED]
     return await visit.page(
         "refer-services.html",
+        returnable=True,
         found=found,
         names=[known.get(code, code) for code in chosen],
         place=place,
         kept=asking,
         answers=answers,
         unchosen=unchosen,
+        picked=frozenset(kept.all("service")),
         more=urlencode([*asking, ("exclusions", "yes")]),
         change=urlencode(asking),
         exclusions=kept.flag("exclusions"),
@@ -131,28 +153,37 @@ async def _home(visit: Visit, kept: Form) -> dict[str, str]:
 
 
 async def _person(
-    visit: Visit, kept: Form, values: dict[str, str], said: Any, *, found: Any = None, status: int = HTTPStatus.OK
+    visit: Visit,
+    kept: Form,
+    values: dict[str, str],
+    said: Any,
+    *,
+    found: Any = None,
+    status: int = HTTPStatus.OK,
+    named: bool = True,
 ) -> Response:
+    """Answer with the page of the person; `named` tells that somebody stands in it."""
     chosen = [await visit.fhir.read(f"HealthcareService/{name}") for name in kept.all("service")]
     known = labels(await visit.fhir.choices("social-need"))
     number = kept.one("number", 40)
     return await visit.page(
         "refer-person.html",
         status=status,
+        returnable=not named,
         said=said,
         values={name: values.get(name, "") for name in _FIELDS},
         preferred=frozenset(kept.all("preference")),
         consented=kept.flag("consented"),
         services=[(one["id"], one.get("name", one["id"])) for one in chosen],
         names=[known.get(code, code) for code in kept.all("need")],
-        kept=[pair for pair in kept.pairs if pair[0] in _ASKED or pair[0] == "service"],
-        asking=[pair for pair in kept.pairs if pair[0] in _ASKED],
+        kept=[pair for pair in kept.pairs if pair[0] in ASKED or pair[0] == "service"],
+        asking=[pair for pair in kept.pairs if pair[0] in ASKED],
         answers=answers_kept(visit),
         ways=await visit.fhir.choices("consent-way"),
         preferences=await visit.fhir.choices("contact-preference"),
         number=number if _NUMBER.fullmatch(number) else secrets.token_hex(16),
         found=found,
-        change=urlencode([pair for pair in kept.pairs if pair[0] in _ASKED]),
+        change=urlencode([pair for pair in kept.pairs if pair[0] in ASKED]),
     )
 
 

@@ -81,7 +81,9 @@ async def out(visit: Visit) -> Response:
     if visit.session is not None:
         await visit.site.sessions.close(visit.session.token)
     visit.cookies.append(visit.site.cookies.no_session())
-    return visit.see_other("/sign-in?why=out")
+    left = visit.see_other("/sign-in?why=out")
+    left.headers["clear-site-data"] = '"cache"'  # nor can who comes next go back
+    return left
 
 
 async def language(visit: Visit) -> Response:

@@ -14,7 +14,7 @@ from fhir_server.access.sessions import Session
 from fhir_server.http.pages.fhir import Fhir
 from fhir_server.http.pages.site import Site
 from fhir_server.http.pages.templating import render
-from fhir_server.http.pages.texts import Texts, choose
+from fhir_server.http.pages.texts import LANGUAGES, Texts, choose
 from fhir_server.http.security import DEVELOPMENT_NOTICE, PAGE_POLICY
 from fhir_server.model.errors import FhirError, Forbidden, Malformed, TooLarge
 from fhir_server.validation.wording import outcome_in
@@ -23,6 +23,8 @@ _LARGEST: Final = 256 * 1024
 _MOST_FIELDS: Final = 1000
 _LONGEST_PATH: Final = 2000
 _COOKIE_BYTES: Final = 64
+_SWITCH: Final = "in"
+"""In the address to which a form is sent: only show it again, in this language."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,11 @@ class Visit:
     expired: bool = False
     """Whether the browser holds a session that is over."""
     cookies: list[str] = field(default_factory=list)
+
+    @property
+    def switched(self) -> bool:
+        """Whether the form came to be shown again in another language, and for nothing else."""
+        return bool(_switch(self.request))
 
     @property
     def principal(self) -> Principal:
@@ -122,8 +129,10 @@ class Visit:
         """Return a part of the address that a route names."""
         return str(self.request.path_params[name])
 
-    async def page(self, template: str, *, status: int = HTTPStatus.OK, **values: Any) -> Response:
-        """Answer with a page."""
+    async def page(
+        self, template: str, *, status: int = HTTPStatus.OK, returnable: bool = False, **values: Any
+    ) -> Response:
+        """Answer with a page; one that is `returnable` names nobody, and the browser may keep it to go back to."""
         values |= {
             "t": self.texts,
             "visit": self,
@@ -136,7 +145,7 @@ class Visit:
         headers = {
             "content-security-policy": PAGE_POLICY,
             "content-language": self.texts.language,
-            "cache-control": "no-store",
+            "cache-control": "private, no-cache" if returnable else "no-store",
             "vary": "cookie, accept-language",
         }
         return self.finish(Response(render(template, values), status, headers, "text/html; charset=utf-8"))
@@ -176,7 +185,8 @@ def check_referrer(visit: Visit) -> None:
 async def visit_of(site: Site, request: Request) -> Visit:
     """Read a request. Raises TooLarge or Malformed for a form that no page of ours sends."""
     headers: Mapping[bytes, bytes] = dict(request.headers.raw)
-    language = choose(site.cookies.language_in(headers), request.headers.get("accept-language", ""))
+    chosen = _switch(request) or site.cookies.language_in(headers)
+    language = choose(chosen, request.headers.get("accept-language", ""))
     token = site.cookies.session_in(headers)
     session = await site.sessions.find(token)
     visitor = site.cookies.visitor_in(headers)[:_COOKIE_BYTES]
@@ -205,6 +215,12 @@ def local_path(text: str, otherwise: str = "/") -> str:
     if not plain or parts.scheme or parts.netloc or not text.startswith("/") or text.startswith(("//", "/\\")):
         return otherwise
     return text
+
+
+def _switch(request: Request) -> str:
+    """Return the language in which a form that was sent is to be shown again, "" for none."""
+    wanted = request.query_params.get(_SWITCH, "") if request.method == "POST" else ""
+    return wanted if wanted in LANGUAGES else ""
 
 
 def _form(text: str) -> Form:

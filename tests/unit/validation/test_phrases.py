@@ -1,6 +1,7 @@
 """What a rule of the workflow says is known in every language."""
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from itertools import product
@@ -13,7 +14,12 @@ from fhir_server.validation.phrases import LONGEST, _content, rephrased
 from fhir_server.validation.wording import outcome_in
 from fhir_server.workflow.keys import RULES
 
-WORKFLOW = Path(__file__).parents[3] / "fhir_server/workflow"
+ROOT = Path(__file__).parents[3]
+WORKFLOW = ROOT / "fhir_server/workflow"
+ISSUE_KEYS = {
+    one["code"]
+    for one in json.loads((ROOT / "terminology/code-systems/CodeSystem-issue-key.json").read_bytes())["concept"]
+}
 LISTED = [(key, said) for key, listed in _content()["phrases"].items() for said in listed]
 
 
@@ -65,7 +71,7 @@ def test_a_phrase_has_the_same_holes_in_each_language(key: str, said: dict[str, 
     assert set(said) == {"en", "nl", "fr"}
     holes = [sorted(set(re.findall(r"{\w+}", text))) for text in said.values()]
     assert holes[0] == holes[1] == holes[2], key
-    assert not key or key == "list" or key in {*RULES, "if-match-required"}
+    assert not key or key == "list" or key in {*RULES, *ISSUE_KEYS, "if-match-required"}
 
 
 def test_parts_lists_and_actors_of_a_phrase_are_said_too() -> None:

@@ -1,5 +1,6 @@
 """A response is held against its questionnaire: each fault is told once, at its element."""
 
+import time
 from decimal import Decimal
 from typing import Any
 
@@ -161,3 +162,15 @@ def test_the_subject_is_of_the_kind_that_the_questionnaire_is_about() -> None:
 def test_a_response_of_too_many_items_is_refused_before_it_is_read() -> None:
     with pytest.raises(TooCostly):
         faults(form(item("a")), *(given("a", {"valueString": "x"}) for _ in range(MOST_ITEMS + 1)))
+
+
+def test_looking_for_what_is_near_ends_when_it_becomes_long() -> None:
+    asked = form(*(item(f"question-number-{number}") for number in range(MOST_ITEMS)))
+    strange = [given(f"question-nmber-{number}") for number in range(MOST_ITEMS)]
+    start = time.monotonic()
+    found = check_answers(asked, {"item": strange}, lambda *_: None)
+    assert time.monotonic() - start < 10
+    hints = ["Did you mean" in one.diagnostics for one in found]
+    assert len(hints) == MOST_ITEMS
+    assert hints[:2] == [True, True]
+    assert sum(hints) < 10

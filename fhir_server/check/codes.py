@@ -23,7 +23,9 @@ def load_terminology(catalog: Catalog) -> tuple[TerminologyService, list[Fault]]
 def check_canonicals(path: str, content: Any, catalog: Catalog) -> Iterator[Fault]:
     """Yield every text below our base that names no artefact of ours."""
     for place, text in _texts(content, ""):
-        if text.startswith(f"{BASE}/") and "/" in text[len(BASE) + 1 :] and catalog.resolve(text) is None:
+        canonical = text.partition("#")[0]  # what follows is the id of an element (Questionnaire.item.definition)
+        own = canonical.startswith(f"{BASE}/") and "/" in canonical[len(BASE) + 1 :]
+        if own and catalog.resolve(canonical) is None:
             where = f"{place.lstrip('.')}: " if place else ""
             yield Fault(path, "canonical-dangling", f"{where}{text} is none of our artefacts.")
 

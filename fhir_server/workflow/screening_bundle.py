@@ -6,28 +6,45 @@ from typing import Any, Final
 from fhir_server.model.errors import RuleViolated
 from fhir_server.model.issue import Issue
 from fhir_server.model.resource import Resource, type_and_id
+from fhir_server.workflow.codes import CANONICAL
+from fhir_server.workflow.screening_definitions import Definitions
+from fhir_server.workflow.screening_definitions_plan import Plan, read_plan
+from fhir_server.workflow.screening_definitions_profile import Definitions as Known
 from fhir_server.workflow.screening_extraction import URI_SYSTEM, Extracted, Source, lasting_urn, refers_to
 from fhir_server.workflow.screening_flow import Flow, read_given
-from fhir_server.workflow.screening_form import Form
+from fhir_server.workflow.screening_form import SDC, Form, extensions
 from fhir_server.workflow.screening_kept import renewed, resolved, retired, urn_of
 from fhir_server.workflow.screening_observations import observations
 from fhir_server.workflow.screening_risk import assessments
 from fhir_server.workflow.screening_templates import Templates, require_extractable
 from fhir_server.workflow.wording import PLAIN, Wording
 
+_FIXED_WAYS: Final = (
+    SDC + "observationExtract",
+    SDC + "templateExtract",
+    f"{CANONICAL}/StructureDefinition/risk-assessment",
+)
+"""Ways of extraction that take the person and the date from the response."""
 _PARTICIPANT: Final = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
 
 
 def extracted(
-    form: Form, response: Resource, basis: str, reference: str, wording: Wording = PLAIN
+    form: Form,
+    response: Resource,
+    basis: str,
+    reference: str,
+    wording: Wording = PLAIN,
+    definitions: Known = lambda _canonical: None,
 ) -> tuple[Source, list[Extracted]]:
     """Return all that a checked response with its calculated values gives rise to.
 
-    `basis` is the lasting identity of the response, `reference` how what is made refers to it. Raises RuleViolated when the response
-    lacks what every observation needs, or the questionnaire asks what is not offered.
+    `basis` is the lasting identity of the response, `reference` how what is made refers to it, `definitions` finds the profiles that the
+    questionnaire names. Raises RuleViolated when the response lacks what every observation needs, or the questionnaire asks what is not
+    offered.
     """
     require_extractable(form)
-    lacking = [name for name in ("subject", "authored") if name not in response]
+    plan = read_plan(form, definitions)
+    lacking = [name for name in _needed(form, plan) if name not in response]
     if lacking:
         text = "The response says nothing of {}: what is extracted must say whom it is about and since when."
         raise RuleViolated(
@@ -37,7 +54,15 @@ def extracted(
     source = Source(form, root, Flow(form, root), response, basis, reference, wording)
     found = list(observations(source))
     templated = [_with_evidence(_by_people(one), found, source) for one in Templates(source).extracted()]
-    return source, [*found, *templated, *assessments(source, found)]
+    defined = list(Definitions(source, plan).extracted())
+    return source, [*found, *templated, *assessments(source, found), *defined]
+
+
+def _needed(form: Form, plan: Plan) -> tuple[str, ...]:
+    """Return what a response must say; where only definitions make resources, the questionnaire says what they need."""
+    holders = (form.questionnaire, *(one.raw for one in form.questions.values()))
+    others = any(extensions(holder, url) for holder in holders for url in _FIXED_WAYS)
+    return ("subject", "authored") if others or not plan.contexts else ()
 
 
 def _by_people(one: Extracted) -> Extracted:
@@ -69,20 +94,26 @@ def entries(
     """
     names = {urn: type_and_id(before) for urn, before in earlier.items()}
     changed: list[Resource] = []
+    others = {one.urn for one in found if _of_others(one, earlier.get(one.urn))}
     for one in found:
+        if one.urn in others:
+            continue
         fresh = resolved(one.resource, names)
         before = earlier.get(one.urn)
         if before is None:
-            changed.append(_create(fresh, one.urn))
-        elif (after := renewed(fresh, before)) is not None:
-            changed.append(update_entry(after, before))
+            changed.append(_create(fresh, one))
+        elif (after := renewed(fresh, before, one.update.decides if one.update is not None else None)) is not None:
+            changed.append(_update(after, before, one))
     current = {one.urn for one in found}
     for urn, before in earlier.items():
         if urn not in current and (after := retired(before, source.wording)) is not None:
             changed.append(update_entry(after, before))
     yield from changed
     if changed:
-        targets = dict.fromkeys([*(names.get(one.urn, one.urn) for one in found), *names.values()])
+        made = [one.urn for one in found if one.urn not in others]
+        targets = dict.fromkeys(
+            [*(names.get(urn, urn) for urn in made), *(names[urn] for urn in names if urn not in others)]
+        )
         yield _provenance(source, targets, provenance, now)
 
 
@@ -97,9 +128,27 @@ def update_entry(after: Resource, before: Resource) -> Resource:
     }
 
 
-def _create(resource: Resource, urn: str) -> Resource:
-    request = {"method": "POST", "url": resource["resourceType"], "ifNoneExist": f"identifier={URI_SYSTEM}|{urn}"}
-    return {"fullUrl": urn, "resource": resource, "request": request}
+def _create(resource: Resource, one: Extracted) -> Resource:
+    condition = one.update.if_none_exist if one.update is not None else ""
+    own = f"identifier={URI_SYSTEM}|{one.urn}"
+    request = {"method": "POST", "url": resource["resourceType"], "ifNoneExist": condition or own}
+    return {"fullUrl": one.urn, "resource": resource, "request": request}
+
+
+def _of_others(one: Extracted, before: Resource | None) -> bool:
+    """Tell whether the condition of a creation found what this response did not make: it is left alone."""
+    return bool(
+        before is not None and one.update is not None and one.update.if_none_exist and urn_of(before) != one.urn
+    )
+
+
+def _update(after: Resource, before: Resource, one: Extracted) -> Resource:
+    """Return the entry of an update; of the version that the questionnaire names, where it names one."""
+    entry = update_entry(after, before)
+    if one.update is not None and one.update.if_match:
+        named = one.update.if_match.removeprefix("W/").strip('"')
+        entry["request"]["ifMatch"] = f'W/"{named}"'
+    return entry
 
 
 def _provenance(source: Source, targets: Iterable[str], before: Resource | None, now: str) -> Resource:
@@ -107,7 +156,7 @@ def _provenance(source: Source, targets: Iterable[str], before: Resource | None,
     made: dict[str, Any] = {
         "resourceType": "Provenance",
         "target": [{"reference": one} for one in targets],
-        "occurredDateTime": source.authored,
+        **({"occurredDateTime": source.authored} if "authored" in source.response else {}),
         "recorded": now,
         "agent": [_agent("assembler", source.wording.sentence("display", "extraction"))],
         "entity": [{"role": "source", "what": {"reference": source.reference}}],

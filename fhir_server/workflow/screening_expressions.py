@@ -1,4 +1,4 @@
-"""FHIRPath as questionnaires use it: N1 with `ordinal`, `weight`, `sum` and `round`, bounded in work and in time."""
+"""FHIRPath as questionnaires use it: N1 with `ordinal`, `weight`, `sum`, `round` and `join`, bounded in work and in time."""
 
 import time
 from collections.abc import Mapping
@@ -41,11 +41,19 @@ def _round(values: list[Any], precision: list[Any] | None = None) -> list[Any]:
     return [value.quantize(unit, ROUND_HALF_UP) for value in _numbers(values)]
 
 
+def _join(values: list[Any], separator: list[Any] | None = None) -> list[Any]:
+    between = separator[0] if separator else ""
+    if not all(isinstance(value, str) for value in (*values, between)):
+        raise FhirPathError("join() takes texts.")
+    return [between.join(values)] if values else []
+
+
 _FUNCTIONS: Final[Mapping[str, HostFunction]] = {
     "ordinal": HostFunction(0, 0, _ordinals),
     "weight": HostFunction(0, 0, _ordinals),
     "sum": HostFunction(0, 0, _sum),
     "round": HostFunction(0, 1, _round),
+    "join": HostFunction(0, 1, _join),
 }
 
 

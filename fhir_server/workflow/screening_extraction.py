@@ -21,6 +21,20 @@ _INSTANT_LENGTH: Final = 20
 """The least characters of a dateTime with seconds and zone."""
 
 
+class Update(NamedTuple):
+    """What a definition says of writing a resource.
+
+    `decides` are the elements (of a choice without type) that the answers decide; all others belong to who works with the resource.
+    `if_none_exist` is the condition of its creation and `if_match` the version that it updates, "" where not said; `place` is where the
+    questionnaire says so.
+    """
+
+    decides: frozenset[str]
+    if_none_exist: str
+    if_match: str
+    place: str
+
+
 class Extracted(NamedTuple):
     """A resource that answers give rise to; `urn` is its identity, `link_id` and `answer` tell which answer it is made of."""
 
@@ -28,6 +42,8 @@ class Extracted(NamedTuple):
     resource: Resource
     link_id: str
     answer: str = ""
+    update: "Update | None" = None
+    """How it is written where a definition says so; None where its type decides."""
 
 
 class Source(NamedTuple):

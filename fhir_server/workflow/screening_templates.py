@@ -28,12 +28,7 @@ from fhir_server.workflow.screening_scores import variables_of
 _TEMPLATE: Final = SDC + "templateExtract"
 _CONTEXT: Final = SDC + "templateExtractContext"
 _VALUE: Final = SDC + "templateExtractValue"
-_ELSEWHERE: Final = (
-    SDC + "definitionExtract",
-    SDC + "itemExtractionContext",
-    SDC + "targetStructureMap",
-    SDC + "templateExtractBundle",
-)
+_ELSEWHERE: Final = (SDC + "targetStructureMap", SDC + "templateExtractBundle")
 """Ways of extraction that are not offered."""
 
 
@@ -44,7 +39,7 @@ def require_extractable(form: Form) -> None:
         for url in _ELSEWHERE:
             if extensions(holder, url):
                 raise RuleViolated(
-                    f"{url.rpartition('-')[2]} is not offered here. Use observationExtract or templateExtract.",
+                    f"{url.rpartition('-')[2]} is not offered here. Use observationExtract, templateExtract or definitionExtract.",
                     key="form-extraction-kind",
                     code="not-supported",
                     expression=f"{place}.extension",

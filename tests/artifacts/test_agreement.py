@@ -60,6 +60,9 @@ def test_codes_that_the_workflow_writes_exist() -> None:
     used = [(codes.STATUS_REASON, code) for code in codes.STATUS_REASONS]
     used += [(codes.SERVICE_TYPE, codes.CONTACT_POINT), (codes.TASK_PARAMETER, codes.SERVICE_PARAMETER)]
     assert [code for system, code in used if not terminology.validate_code(system, code).result] == []
+    ways = CATALOG.get("CodeSystem", codes.CONSENT_WAYS)
+    assert ways is not None
+    assert tuple(one["code"] for one in ways["concept"]) == codes.WAYS_OF_CONSENT
 
 
 def test_profiles_that_are_governed_exist() -> None:

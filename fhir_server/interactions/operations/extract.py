@@ -5,12 +5,14 @@ work. What one response gives has a lasting identity, so extracting it again upd
 """
 
 from collections.abc import Mapping
+from functools import cache, partial
 from typing import Final, NamedTuple
 
 from fhir_server.interactions.bundle.plan import plan
 from fhir_server.interactions.bundle.transaction import transaction
 from fhir_server.interactions.context import Engine
 from fhir_server.interactions.operation import Operation, Reading, Writing
+from fhir_server.interactions.operations.extract_defined import defined_before
 from fhir_server.interactions.operations.extract_earlier import (
     Sent,
     earlier,
@@ -19,7 +21,7 @@ from fhir_server.interactions.operations.extract_earlier import (
     sent_response,
 )
 from fhir_server.interactions.operations.parameters import Inputs, read_inputs
-from fhir_server.interactions.operations.questionnaire_for import form_for, require_answers
+from fhir_server.interactions.operations.questionnaire_for import find_definition, form_for, require_answers
 from fhir_server.interactions.request import Kind, Place, Request, Result
 from fhir_server.interactions.routing import Interaction
 from fhir_server.interactions.unit import Unit
@@ -44,12 +46,14 @@ def extract(engine: Engine, request: Request, place: Place) -> Operation:
     if not place.id and sent is None:
         raise inputs.refuse("send the response, or call it on QuestionnaireResponse/[id].", "questionnaire-response")
     if not inputs.flag("store"):
-        return Reading(lambda snapshot: Result(Kind.OK, encode(_bundle(engine, inputs, place, snapshot))), heavy=True)
+        return Reading(
+            lambda snapshot: Result(Kind.OK, encode(_bundle(engine, request, inputs, place, snapshot))), heavy=True
+        )
     if request.method == "GET":
         raise Malformed("store=true changes resources: send it by POST.", key="operation-input", code="not-supported")
 
     def work(unit: Unit) -> Result:
-        bundle = _bundle(engine, inputs, place, unit.view)
+        bundle = _bundle(engine, request, inputs, place, unit.view)
         return transaction(unit, request, plan(engine, request, bundle))
 
     return Writing(work, heavy=True)
@@ -63,8 +67,16 @@ class Gathered(NamedTuple):
     known: Mapping[str, Resource]
 
 
-def gathered(engine: Engine, snapshot: Snapshot, sent: Sent, questionnaire: Resource | None = None) -> Gathered:
+def gathered(
+    engine: Engine,
+    snapshot: Snapshot,
+    sent: Sent,
+    questionnaire: Resource | None = None,
+    request: Request | None = None,
+) -> Gathered:
     """Return what a response gives rise to; a `questionnaire` that was sent along is preferred.
+
+    The `request` is who asks for what the conditions of a questionnaire find; without it the transaction finds it.
 
     Raises RuleViolated for a response that is not final, or does not answer its questionnaire.
     """
@@ -78,8 +90,10 @@ def gathered(engine: Engine, snapshot: Snapshot, sent: Sent, questionnaire: Reso
         )
     form = form_for(engine, snapshot, response, questionnaire)
     right = require_answers(engine, snapshot, form, response)
-    source, found = extracted(form, right, sent.basis, sent.reference, engine.rulebook.wording)
+    definitions = cache(partial(find_definition, engine, snapshot))
+    source, found = extracted(form, right, sent.basis, sent.reference, engine.rulebook.wording, definitions)
     known = earlier(snapshot, sent, found)
+    defined_before(engine, snapshot, request, found, known)
     now = render_instant(engine.clock.now_ms())
     listed = [
         *sent.entries,
@@ -89,9 +103,9 @@ def gathered(engine: Engine, snapshot: Snapshot, sent: Sent, questionnaire: Reso
     return Gathered(tuple(listed), tuple(found), known)
 
 
-def _bundle(engine: Engine, inputs: Inputs, place: Place, snapshot: Snapshot) -> Resource:
+def _bundle(engine: Engine, request: Request, inputs: Inputs, place: Place, snapshot: Snapshot) -> Resource:
     sent = _sent(inputs, place, snapshot)
-    listed = list(gathered(engine, snapshot, sent, inputs.value("questionnaire")).entries)
+    listed = list(gathered(engine, snapshot, sent, inputs.value("questionnaire"), request).entries)
     return {"resourceType": "Bundle", "type": "transaction", **({"entry": listed} if listed else {})}
 
 

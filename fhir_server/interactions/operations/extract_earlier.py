@@ -64,7 +64,7 @@ def earlier(snapshot: Snapshot, sent: Sent, found: Sequence[Extracted]) -> dict[
             _add(known, decode_stored(current.body))
     missing: dict[str, list[str]] = {}
     for one in found:
-        if one.urn not in known:
+        if one.urn not in known and "id" not in one.resource:
             missing.setdefault(one.resource["resourceType"], []).append(one.urn)
     for kind, urns in missing.items():
         for start in range(0, len(urns), _AT_ONCE):
@@ -76,7 +76,7 @@ def earlier(snapshot: Snapshot, sent: Sent, found: Sequence[Extracted]) -> dict[
 
 def fulfilled_tasks(snapshot: Snapshot, source: Source, found: Sequence[Extracted], now: str) -> Iterator[Resource]:
     """Yield the entries that complete the open Tasks to ask again which these answers fulfil."""
-    person = source.response["subject"].get("reference")
+    person = source.response.get("subject", {}).get("reference")
     if not isinstance(person, str) or not any(one.resource["resourceType"] == "RiskAssessment" for one in found):
         return
     own = {one.urn for one in found}

@@ -4,6 +4,7 @@ The questionnaire is what is stored here under its canonical; without a version,
 response may bring its own as a contained resource (`#id`).
 """
 
+from functools import cache, partial
 from typing import Final
 
 from fhir_server.artifacts.catalog import version_key
@@ -18,6 +19,7 @@ from fhir_server.store.port import Snapshot
 from fhir_server.terminology.value_sets import index
 from fhir_server.workflow.screening_answers import check_answers, require_bounded
 from fhir_server.workflow.screening_bundle import extracted
+from fhir_server.workflow.screening_definitions_plan import read_plan
 from fhir_server.workflow.screening_form import Form, read_form
 from fhir_server.workflow.screening_scores import calculated, differing
 from fhir_server.workflow.screening_values import Membership
@@ -39,6 +41,20 @@ def find_questionnaire(engine: Engine, snapshot: Snapshot, canonical: str) -> Re
     if found:
         return max(found, key=lambda one: (one["status"] == "active", version_key(str(one.get("version", "")))))
     return engine.catalog.get("Questionnaire", canonical)
+
+
+def find_definition(engine: Engine, snapshot: Snapshot, canonical: str) -> Resource | None:
+    """Return the StructureDefinition of a canonical: one of ours, or one that is stored here and that the caller sees."""
+    own = engine.catalog.get("StructureDefinition", canonical)
+    url, _, version = canonical.partition("|")
+    if own is not None or not url:
+        return own
+    where: list[Node] = [UriIs("url", TextMode.EXACT, url)]
+    if version:
+        where.append(TokenIs("version", None, version))
+    rows = snapshot.search(Query("StructureDefinition", And(tuple(where)), (SortKey("_lastUpdated"),), _SAME_URL))
+    found: list[Resource] = [decode_stored(row.version.body) for row in rows if row.version.body is not None]
+    return max(found, key=lambda one: version_key(str(one.get("version", "")))) if found else None
 
 
 def questionnaire_of(engine: Engine, snapshot: Snapshot, response: Resource) -> Resource:
@@ -96,6 +112,15 @@ def response_issues(engine: Engine, snapshot: Snapshot, response: Resource) -> l
         return list(error.issues)
 
 
+def questionnaire_issues(engine: Engine, snapshot: Snapshot, questionnaire: Resource) -> list[Issue]:
+    """Return what $extract would refuse in the definitions of a questionnaire that is valid R4."""
+    try:
+        read_plan(read_form(questionnaire), cache(partial(find_definition, engine, snapshot)))
+    except (RuleViolated, TooCostly) as error:
+        return [one for one in error.issues if one.key in ("form-definition", "form-extraction-kind")]
+    return []
+
+
 def needs_of(engine: Engine, snapshot: Snapshot, response: Resource) -> list[Resource]:
     """Return the codes of the needs (Conditions) that a response gives rise to, as CodeableConcepts, also one in progress.
 
@@ -104,7 +129,8 @@ def needs_of(engine: Engine, snapshot: Snapshot, response: Resource) -> list[Res
     form = form_for(engine, snapshot, response)
     right = require_answers(engine, snapshot, form, {**response, "status": "in-progress"})
     stand_in = {"subject": {"display": "-"}, "authored": render_instant(engine.clock.now_ms())}
-    found = extracted(form, {**stand_in, **right}, "-", "urn:uuid:0")[1]
+    known = cache(partial(find_definition, engine, snapshot))
+    found = extracted(form, {**stand_in, **right}, "-", "urn:uuid:0", definitions=known)[1]
     return [one.resource.get("code", {}) for one in found if one.resource["resourceType"] == "Condition"]
 
 

@@ -8,8 +8,9 @@ from typing import Any, Final, NamedTuple
 
 from fhir_server.artifacts import r4
 from fhir_server.interactions.context import Engine
+from fhir_server.interactions.offer_extensions import read_extensions
 from fhir_server.interactions.operation import Answer, Many, Operation, Reading
-from fhir_server.interactions.operations.questionnaire_for import response_issues
+from fhir_server.interactions.operations.questionnaire_for import questionnaire_issues, response_issues
 from fhir_server.interactions.request import Kind, Place, Request, Result
 from fhir_server.interactions.unit import Unit
 from fhir_server.model.codec import decode, decode_resource, encode
@@ -19,6 +20,7 @@ from fhir_server.model.resource import Resource
 from fhir_server.store.port import Snapshot, UnitOfWork
 from fhir_server.validation.wording import outcome_in, say
 
+_FORMS: Final = ("Questionnaire", "QuestionnaireResponse")
 _MODES: Final = ("create", "update", "delete")
 _PARAMETERS: Final = {
     "resource": ("resource",),
@@ -53,7 +55,7 @@ def validate(engine: Engine, request: Request, place: Place) -> Operation:
     resource = asked.resource
     if resource is None:
         return Reading(lambda snapshot: _stored(engine, request, place, asked, snapshot), heavy=True)
-    if resource.get("resourceType") == "QuestionnaireResponse":
+    if resource.get("resourceType") in _FORMS:
         return Reading(lambda snapshot: _told(request, _answered(engine, asked, place, resource, snapshot)), heavy=True)
     if len(request.body or b"") > engine.limits.heavy_body_bytes:
         return Many(lambda: _told(request, _judged(engine, asked, place, resource)))
@@ -69,20 +71,26 @@ def _judged(engine: Engine, asked: Asked, place: Place, resource: Resource) -> l
     if place.type and kind != place.type:
         text = say("wrong-resource-type", found=str(kind)[:60], wanted=place.type)
         return [Issue("wrong-resource-type", "structure", text, root), *issues]
-    return [*_identity(asked, place, resource, root), *issues]
+    return [*_identity(asked, place, resource, root), *issues, *_unread(resource, root, issues)]
+
+
+def _unread(resource: Resource, root: str, issues: list[Issue]) -> list[Issue]:
+    """Tell which extensions of a service `$suggest` cannot read, where no profile is claimed that refuses them."""
+    if resource.get("resourceType") != "HealthcareService" or has_errors(issues):
+        return []
+    faults = read_extensions(resource).faults
+    return [Issue("fact-unreadable", "value", one.why, f"{root}{one.place}", "warning") for one in faults]
 
 
 def _answered(engine: Engine, asked: Asked, place: Place, resource: Resource, snapshot: Snapshot) -> list[Issue]:
-    """Judge a resource; a QuestionnaireResponse that is valid R4 also by its questionnaire."""
+    """Judge a resource; a QuestionnaireResponse that is valid R4 also by its questionnaire, a Questionnaire by what $extract takes."""
     issues = _judged(engine, asked, place, resource)
-    if resource.get("resourceType") != "QuestionnaireResponse" or has_errors(issues):
+    kind = str(resource.get("resourceType"))
+    if kind not in _FORMS or has_errors(issues):
         return issues
-    root = "QuestionnaireResponse" if asked.path is None else asked.path
-    more = response_issues(engine, snapshot, resource)
-    return [
-        *issues,
-        *(one._replace(expression=root + one.expression.removeprefix("QuestionnaireResponse")) for one in more),
-    ]
+    root = kind if asked.path is None else asked.path
+    more = (response_issues if kind == "QuestionnaireResponse" else questionnaire_issues)(engine, snapshot, resource)
+    return [*issues, *(one._replace(expression=root + one.expression.removeprefix(kind)) for one in more)]
 
 
 def _identity(asked: Asked, place: Place, resource: Resource, root: str) -> list[Issue]:

@@ -57,7 +57,7 @@ def import_command(
     fhir-server directory import bundle.json --mapping fhir --source hub
     """  # noqa: D301  # click reads \b as "keep these lines"
     from fhir_server.cli.engine import open_engine
-    from fhir_server.mapping.tables import SourceBroken
+    from fhir_server.mapping.sources import SourceBroken
 
     if not source.replace("-", "").isalnum() or not source.islower() or not source.isascii():
         raise click.BadParameter("use a-z, 0-9 and hyphens, with at least one letter", param_hint="--source")

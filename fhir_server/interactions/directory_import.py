@@ -18,7 +18,7 @@ from fhir_server.interactions.offer_facts import NEED
 from fhir_server.interactions.unit import Unit
 from fhir_server.mapping.engine import Converter
 from fhir_server.mapping.places import Remark
-from fhir_server.mapping.tables import Row
+from fhir_server.mapping.sources import Row
 from fhir_server.model.codec import canonical, decode_stored
 from fhir_server.model.errors import Conflict, Invalid, RuleViolated
 from fhir_server.model.reference import parse_reference

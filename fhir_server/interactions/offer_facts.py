@@ -1,25 +1,18 @@
 """The facts of a HealthcareService and of a Location that a suggestion counts with (profiles social-service, service-site)."""
 
-import math
 from collections.abc import Iterable, Iterator
 from sys import intern
 from typing import Final
 
+from fhir_server.interactions.offer_extensions import Facts, codes_of
 from fhir_server.model.resource import Resource
-from fhir_server.model.temporal import parse_temporal, period_interval
+from fhir_server.model.temporal import period_interval
 from fhir_server.workflow.codes import NIS_CODE, SERVICE_TYPE
-from fhir_server.workflow.seasons import Season, read_season
 from fhir_server.workflow.suggestion_facts import Closure, Offer
 
 BASE: Final = "https://w3id.org/social-referral"
 NEED: Final = f"{BASE}/CodeSystem/social-need"
-CHANNEL: Final = f"{BASE}/CodeSystem/service-channel"
 POSTAL_CODE: Final = f"{BASE}/NamingSystem/postal-code"
-_SD: Final = f"{BASE}/StructureDefinition/"
-_CAPACITY: Final = (
-    "http://hl7.org/fhir/us/sdoh-clinicalcare/StructureDefinition/SDOHCC-ExtensionHealthcareServiceCapacityStatus"
-)
-_DAYS: Final = {"d": 1.0, "wk": 7.0, "mo": 30.4375, "a": 365.25, "h": 1 / 24}
 
 
 class Place:
@@ -32,17 +25,20 @@ class Place:
         self.name = str(location.get("name", "")).casefold()
         self.city = str(address.get("city", "")).casefold()
         self.part_of = location_id(location.get("partOf"))
-        point = location.get("position")
-        self.position = (float(point["latitude"]), float(point["longitude"])) if point else None
+        self.position = _position(location.get("position", {}))
         self.codes = frozenset(
             one["value"] for one in location.get("identifier", ()) if one.get("system") == NIS_CODE and "value" in one
         )
         self.postal: frozenset[str] = frozenset()
-        kinds = _codes(
+        kinds = codes_of(
             [location.get("physicalType", {})], "http://terminology.hl7.org/CodeSystem/location-physical-type"
         )
         if self.codes or kinds & {"area", "jdn"}:  # an area; a site has a postal code too, but is none
-            listed = {one["value"] for one in location.get("identifier", ()) if one.get("system") == POSTAL_CODE}
+            listed = {
+                one["value"]
+                for one in location.get("identifier", ())
+                if one.get("system") == POSTAL_CODE and "value" in one
+            }
             own = postal_key(str(address.get("postalCode", "")), str(address.get("country", "")))
             self.postal = frozenset(listed | ({own} if own else set()))
 
@@ -56,33 +52,28 @@ class Place:
             yield from {("city", self.name), ("city", self.city)} - {("city", "")}
 
 
-def read_offer(service_id: str, service: Resource, sites: Iterable[Place]) -> Offer:
-    """Read the facts of a HealthcareService (profile social-service)."""
-    youngest, oldest = _ages(service)
+def read_offer(service_id: str, service: Resource, facts: Facts, sites: Iterable[Place]) -> Offer:
+    """Read a HealthcareService (profile social-service) of whose extensions the facts are known."""
     return Offer(
         service_id,
-        _codes(service.get("type", ()), NEED),
-        _codes([*service.get("category", ()), *service.get("type", ())], SERVICE_TYPE),
+        codes_of(service.get("type", ()), NEED),
+        codes_of([*service.get("category", ()), *service.get("type", ())], SERVICE_TYPE),
         frozenset(location_id(one) or _UNKNOWN for one in service.get("coverageArea", ())),
-        youngest,
-        oldest,
+        facts.youngest,
+        facts.oldest,
         frozenset(
             one["code"].lower()
             for spoken in service.get("communication", ())
             for one in spoken.get("coding", ())
             if "code" in one
         ),
-        frozenset(
-            code
-            for one in _extensions(service, f"{_SD}service-channel")
-            for code in _codes([one.get("valueCodeableConcept", {})], CHANNEL)
-        ),
-        _capacity(service),
-        _wait(service),
-        _verified(service),
+        facts.channels,
+        facts.capacity,
+        facts.wait_days,
+        facts.verified_ms,
         tuple(_closures(service)),
         tuple(site.position for site in sites if site.position is not None),
-        tuple(_seasons(service)),
+        facts.seasons,
         intern(str(service.get("providedBy", {}).get("reference", ""))),
     )
 
@@ -102,67 +93,18 @@ def postal_key(code: str, country: str) -> str:
     return f"{'NL' if letters or country.upper() in ('NL', 'NLD') else 'BE'}-{digits}"
 
 
-def _codes(concepts: Iterable[Resource], system: str) -> frozenset[str]:
-    return frozenset(
-        coding["code"]
-        for concept in concepts
-        for coding in concept.get("coding", ())
-        if coding.get("system") == system and "code" in coding
-    )
-
-
-def _extensions(element: Resource, url: str) -> Iterator[Resource]:
-    return (one for one in element.get("extension", ()) if one.get("url") == url)
+def _position(point: Resource) -> tuple[float, float] | None:
+    """Return latitude and longitude; None where one is absent (R4 lets an extension say why) or is on no map."""
+    if "latitude" not in point or "longitude" not in point:
+        return None
+    latitude, longitude = float(point["latitude"]), float(point["longitude"])
+    return (latitude, longitude) if abs(latitude) <= 90 and abs(longitude) <= 180 else None  # noqa: PLR2004  # degrees
 
 
 def location_id(reference: Resource | None) -> str:
     """Return the id of the Location that a Reference names, "" for none."""
     text = str((reference or {}).get("reference", ""))
     return text.rpartition("/")[2] if "Location/" in text else ""
-
-
-def _ages(service: Resource) -> tuple[float, float]:
-    for extension in _extensions(service, f"{_SD}eligibility-age"):
-        found = extension.get("valueRange", {})
-        low, high = found.get("low", {}), found.get("high", {})
-        return _years(low, 0.0), _years(high, math.inf)
-    return 0.0, math.inf
-
-
-def _years(quantity: Resource, otherwise: float) -> float:
-    if "value" not in quantity:
-        return otherwise
-    return float(quantity["value"]) * _DAYS.get(quantity.get("code", "a"), _DAYS["a"]) / _DAYS["a"]
-
-
-def _capacity(service: Resource) -> str:
-    for extension in _extensions(service, _CAPACITY):
-        for part in _extensions(extension, "capacityStatus"):
-            for coding in part.get("valueCodeableConcept", {}).get("coding", ()):
-                return str(coding.get("code", "unknown"))
-    return "unknown"
-
-
-def _wait(service: Resource) -> float | None:
-    for extension in _extensions(service, f"{_SD}service-wait"):
-        duration = extension.get("valueDuration", {})
-        if "value" in duration and duration.get("code") in _DAYS:
-            return float(duration["value"]) * _DAYS[duration["code"]]
-    return None
-
-
-def _verified(service: Resource) -> int | None:
-    for extension in _extensions(service, f"{_SD}last-verified"):
-        return parse_temporal(str(extension["valueDate"])).lo // 1000 if "valueDate" in extension else None
-    return None
-
-
-def _seasons(service: Resource) -> Iterator[Season]:
-    for extension in _extensions(service, f"{_SD}service-season"):
-        said = {one.get("url"): str(one.get("valueString", "")) for one in extension.get("extension", ())}
-        season = read_season(said.get("start", ""), said.get("end", ""), said.get("description", ""))
-        if season is not None:
-            yield season
 
 
 def _closures(service: Resource) -> Iterator[Closure]:

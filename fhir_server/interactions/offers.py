@@ -15,6 +15,7 @@ from threading import Lock
 from typing import Any, Final
 
 from fhir_server.interactions.offer_boundaries import Boundaries
+from fhir_server.interactions.offer_extensions import Fault, read_extensions
 from fhir_server.interactions.offer_facts import Place, location_id, read_offer
 from fhir_server.model.errors import FhirError
 from fhir_server.model.resource import Resource
@@ -53,6 +54,7 @@ class Directory:
         self._by_key: dict[tuple[str, str], dict[str, Offer]] = defaultdict(dict)
         self._areas: dict[tuple[str, str], set[str]] = defaultdict(set)
         self._boundaries = Boundaries()
+        self._faults: dict[str, tuple[Fault, ...]] = {}
         self._users: dict[str, set[str]] = defaultdict(set)
         self._contact_points: set[str] = set()
 
@@ -140,6 +142,15 @@ class Directory:
             if any(self._by_key.get((code, above)) for above in {*self._upwards(name)} - known for code in wanted)
         )
 
+    def faults(self, codes: Iterable[str], areas: Iterable[str]) -> tuple[tuple[str, str], ...]:
+        """Return what cannot be read of the services that name one of the codes and cover one of the areas, or everything."""
+        known = self._faults.keys()
+        if not known:
+            return ()
+        keys = product(codes, (*areas, ""))
+        found = {name for key in keys for name in self._by_key.get(key, _NO_OFFERS).keys() & known}
+        return tuple((name, str(fault.why)) for name in sorted(found) for fault in self._faults.get(name, ()))
+
     def middle(self, areas: Iterable[str]) -> tuple[float, float] | None:
         """Return the position of the first of these areas that has one or a boundary, the smallest first."""
         for name in sorted(areas, key=lambda name: (-len(list(self._upwards(name))), name)):
@@ -204,7 +215,10 @@ class Directory:
 
     def _add(self, service_id: str, service: Resource) -> None:
         sites = [location_id(one) for one in service.get("location", ())]
-        offer = read_offer(service_id, service, [self._places[one] for one in sites if one in self._places])
+        facts = read_extensions(service)
+        offer = read_offer(service_id, service, facts, [self._places[one] for one in sites if one in self._places])
+        if facts.faults:
+            self._faults[service_id] = facts.faults
         same = self._same.setdefault  # many offers say the same of themselves
         offer = offer._replace(
             needs=same(offer.needs, offer.needs),
@@ -229,6 +243,7 @@ class Directory:
     def _drop(self, service_id: str) -> None:
         offer = self._offers.pop(service_id, None)
         self._contact_points.discard(service_id)
+        self._faults.pop(service_id, None)
         for key in _keys(offer) if offer is not None else ():
             self._by_key[key].pop(service_id, None)
 

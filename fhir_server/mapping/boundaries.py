@@ -20,7 +20,7 @@ def compile_boundary(spec: Mapping[str, Any]) -> Any:
         data = b64encode(encode(found) if isinstance(found, dict | list) else str(found).encode()).decode()
         fault = place.run.boundary_fault(data)
         if fault:
-            place.run.remark(Remark("warning", "unreadable-boundary", path, fault))
+            place.run.remark(Remark("warning", "unreadable-boundary", place.called(path), fault))
             return None
         return data
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from fhir_server.mapping.places import Place, Read, read_each, read_path
 from fhir_server.mapping.rules import Condition, Write, compile_condition, compile_rules
+from fhir_server.mapping.telling import Tell, compile_told
 from fhir_server.mapping.values import Value, compile_value
 
 SCHEMA_FILE = "mapping.schema.json"
@@ -50,6 +51,8 @@ class Target(NamedTuple):
     reaches: frozenset[str] = frozenset()
     """Elements of a whole resource whose references must lead somewhere."""
     kept: tuple[Kept, ...] = ()
+    tell: Tell = compile_told(())
+    """Remarks on what the record says and the resource cannot."""
     optional: bool = False
     """Where a required value is missing, the resource is left out; else its record is refused."""
 
@@ -154,6 +157,7 @@ def _target(raw: Mapping[str, Any]) -> Target:
             Kept(element, read_path(spec["from"]), read_path(spec["display"]) if "display" in spec else None)
             for element, spec in raw.get("kept", {}).items()
         ),
+        compile_told(raw.get("told", ())),
         raw.get("optional", False),
     )
 

@@ -12,20 +12,34 @@ from typing import Any
 
 from fhir_server.mapping.definition import Definition
 from fhir_server.mapping.features import read_features
+from fhir_server.mapping.fhir_files import LeftOut
 from fhir_server.mapping.fhir_links import read_fhir
 from fhir_server.mapping.places import Place
-from fhir_server.mapping.tables import Row, SourceBroken, decoded, read_table, rows_of
+from fhir_server.mapping.sources import Row, SourceBroken
+from fhir_server.mapping.tables import decoded, read_table, rows_of
+from fhir_server.mapping.unpacking import MAX_UNPACKED, unpacked, without_mark
 from fhir_server.model.codec import decode
 from fhir_server.model.errors import FhirError
 
-MAX_UNPACKED = 2 * 1024**3
-"""Bytes that a ZIP may unpack to."""
 _PAGES = ("contents", "services", "organizations")
 """Members that hold the records of a page of an HSDS API."""
 
 
 def read_source(path: Path, definition: Definition, encoding: str = "utf-8") -> Iterator[Row]:
-    """Yield the records of a file, a folder or a ZIP, in the format of a mapping. Raises SourceBroken."""
+    """Yield the records of a file (also as `.gz`), a folder or a ZIP, in the format of a mapping.
+
+    Raises SourceBroken before the first record for a source that breaks off anywhere.
+    """
+    taken = False
+    with unpacked(path) as plain:
+        for row in _read(plain, definition, encoding):
+            taken = taken or not isinstance(row.record, LeftOut)
+            yield row
+    if not taken:  # or else everything that the source brought before would be marked inactive
+        raise SourceBroken(f"{path.name} holds nothing that the mapping {definition.id} takes. Is it the right file?")
+
+
+def _read(path: Path, definition: Definition, encoding: str) -> Iterator[Row]:
     if definition.format == "fhir":
         yield from read_fhir(path, definition)
     elif definition.geometry and path.suffix.lower() == ".geojson":
@@ -33,7 +47,7 @@ def read_source(path: Path, definition: Definition, encoding: str = "utf-8") -> 
     elif definition.format == "table":
         if path.is_dir():
             raise SourceBroken(f"{path} is a folder; this mapping reads one CSV or XLSX file.")
-        yield from read_table(path, definition.columns, encoding)
+        yield from list(read_table(path, definition.columns, encoding))  # one that breaks off gives no row at all
     elif path.suffix.lower() == ".zip" or path.is_dir():
         yield from _package(path, definition, encoding)
     else:
@@ -42,7 +56,7 @@ def read_source(path: Path, definition: Definition, encoding: str = "utf-8") -> 
 
 def _json(path: Path, definition: Definition) -> Iterator[Row]:
     try:
-        document = decode(path.read_bytes())
+        document = decode(without_mark(path.read_bytes()))
     except FhirError as error:
         raise SourceBroken(f"{path.name} is not JSON: {error.issues[0].diagnostics}") from None
     if definition.records is not None:
@@ -64,6 +78,9 @@ def _package(path: Path, definition: Definition, encoding: str) -> Iterator[Row]
     with _folder(path) as folder:
         tables = _Tables(folder, encoding)
         root = definition.tables
+        if not tables.has(root["table"]):
+            raise SourceBroken(f"{path.name} has no {root['table']}.csv, so it is no package of this mapping.")
+        tables.load(root)
         for number, row in enumerate(tables.rows(root["table"]), start=2):
             yield Row(f"{root['table']}.csv row {number}", tables.joined(row, root))
 
@@ -105,6 +122,16 @@ class _Tables:
         self._rows: dict[str, list[dict[str, str]]] = {}
         self._by: dict[tuple[str, str], dict[str, list[dict[str, str]]]] = {}
 
+    def has(self, table: str) -> bool:
+        """Tell whether the package has a table."""
+        return self._file(table) is not None
+
+    def load(self, table: Mapping[str, Any]) -> None:
+        """Read a table and all that are joined to it, so that a broken one is found before a record is taken."""
+        self.rows(table["table"])
+        for child in table.get("tables", ()):
+            self.load(child)
+
     def rows(self, table: str) -> list[dict[str, str]]:
         """Return the rows of a table by column, [] when the package has no such table."""
         if table not in self._rows:
@@ -134,11 +161,16 @@ class _Tables:
                 index.setdefault(row.get(column, ""), []).append(row)
         return index
 
+    def _file(self, table: str) -> Path | None:
+        names = (f"{table}.csv", f"{table}.csv.gz")
+        return next((path for name in names if (path := self._folder / name).is_file()), None)
+
     def _read(self, table: str) -> Iterator[dict[str, str]]:
-        path = self._folder / f"{table}.csv"
-        if not path.is_file():
+        path = self._file(table)
+        if path is None:
             return
-        lines = rows_of(path, decoded(path, self._encoding))
+        with unpacked(path) as plain:
+            lines = rows_of(path, decoded(plain, self._encoding))
         _, header = next(lines, (0, []))
         for number, cells in lines:
             if len(cells) > len(header):

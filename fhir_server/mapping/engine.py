@@ -89,6 +89,10 @@ class Converter:
         """Tell whether the record that is being read has become a resource at `Type/id`, so far."""
         return home in self._made
 
+    def known(self, reference: str) -> bool:
+        """Tell whether a reference leads to what this import has taken, or to what is stored."""
+        return self._known(reference)
+
     def _resources(self, record: Any) -> Iterator[Resource]:
         if not isinstance(record, dict):
             self.remark(Remark("error", "record-shape", "", "The record is not an object."))
@@ -118,6 +122,7 @@ class Converter:
             resource["meta"] = {"profile": list(target.profile)}
         if self._written(target, place, resource):
             self._keep(target, place, resource)
+            target.tell(place)
             self._made.add(f"{target.resource_type}/{resource['id']}")
             yield resource
 

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from fhir_server.mapping.definition import Column
-from fhir_server.mapping.tables import Row, SourceBroken, fold_header
+from fhir_server.mapping.sources import Row, SourceBroken
+from fhir_server.mapping.tables import fold_header
+from fhir_server.mapping.unpacking import without_mark
 from fhir_server.model.codec import decode
 from fhir_server.model.errors import FhirError
 
@@ -17,7 +19,7 @@ def read_features(path: Path, columns: Sequence[Column], geometry: str) -> Itera
     column, the header that the mapping names first counts.
     """
     try:
-        document = decode(path.read_bytes())
+        document = decode(without_mark(path.read_bytes()))
     except FhirError as error:
         raise SourceBroken(f"{path.name} is not JSON: {error.issues[0].diagnostics}") from None
     features = document.get("features") if isinstance(document, dict) else None

@@ -42,6 +42,9 @@ class FhirConverter(Converter):
         if record.advice:
             self.remark(Remark("warning", "passing-name", target.resource_type, record.advice))
         sent: Resource = decode_stored(record.raw)
+        if record.circular:
+            said = f"{str(sent.pop('partOf')['reference'])[:200]!r} is itself part of this, so it is left out."
+            self.remark(Remark("warning", "part-of-itself", f"{target.resource_type}.partOf", said))
         self._relink(sent, target.resource_type, record, target)
         resource: Resource = {"resourceType": target.resource_type, "id": self._id(*record.name)}
         resource["meta"] = _meta(sent, record, target)

@@ -2,17 +2,16 @@
 
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
-from fhir_server.mapping.tables import Row, SourceBroken
+from fhir_server.mapping.sources import Row, SourceBroken
+from fhir_server.mapping.unpacking import MAX_UNPACKED, chunks_of, plain_name, refusal, without_mark
 from fhir_server.model.codec import decode
 from fhir_server.model.errors import FhirError
 from fhir_server.model.reference import parse_reference
 
-MAX_UNPACKED = 2 * 1024**3
-"""Bytes that a ZIP may unpack to."""
 _LINES = (".ndjson", ".jsonl")
 _SUFFIXES = (".json", *_LINES)
 
@@ -48,10 +47,13 @@ class FhirFiles:
     def found(self) -> Iterator[Found | Row]:
         """Yield the resources, and rows for what is left out or cannot be read. Raises SourceBroken for a whole file."""
         several = self._path.is_dir() or self._path.suffix.lower() == ".zip"
-        for name, raw in _files(self._path):
+        for name, held in _files(self._path):
+            raw = without_mark(held)
             where = f"{name} " if several else ""
             suffix = Path(name).suffix.lower()
-            if several and suffix not in _SUFFIXES:
+            if fault := refusal(name):
+                yield Row(name, fault)
+            elif several and suffix not in _SUFFIXES:
                 yield Row(name, LeftOut("", "The file is left out: FHIR is read from .json, .ndjson and .jsonl."))
             elif suffix in _LINES:
                 yield from self._lines(raw, where)
@@ -148,12 +150,16 @@ def _decoded(name: str, raw: bytes) -> Any:
 
 
 def _files(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield the files with their names, in the order of these; hidden ones are none."""
+    """Yield the files with their names once unpacked, in the order of these; hidden ones are none."""
     if path.is_dir():
+        left = MAX_UNPACKED
         for file in sorted(path.rglob("*")):
             name = file.relative_to(path)
-            if file.is_file() and not any(part.startswith((".", "__")) for part in name.parts):
-                yield name.as_posix(), file.read_bytes()
+            if file.is_file() and not _is_hidden(name.parts):
+                with file.open("rb") as stream:
+                    found = _content(name.as_posix(), stream, left)
+                left -= len(found[1])
+                yield found
     elif path.suffix.lower() == ".zip":
         yield from _packed(path)
     else:
@@ -165,17 +171,12 @@ def _packed(path: Path) -> Iterator[tuple[str, bytes]]:
     try:
         with zipfile.ZipFile(path) as archive:
             for item in sorted(archive.infolist(), key=lambda one: one.filename):
-                if item.is_dir() or any(part.startswith((".", "__")) for part in item.filename.split("/")):
+                if item.is_dir() or _is_hidden(item.filename.split("/")):
                     continue
-                if not item.filename.lower().endswith(_SUFFIXES):
-                    yield item.filename, b""
-                    continue
-                with archive.open(item) as packed:
-                    raw = packed.read(left + 1)
-                left -= len(raw)
-                if left < 0:
-                    raise SourceBroken(f"{path.name} unpacks to more than {MAX_UNPACKED} bytes.")
-                yield item.filename, raw
+                with archive.open(item) as stream:
+                    found = _content(item.filename, stream, left)
+                left -= len(found[1])
+                yield found
     except (
         zipfile.BadZipFile,
         zlib.error,
@@ -183,3 +184,20 @@ def _packed(path: Path) -> Iterator[tuple[str, bytes]]:
         RuntimeError,
     ) as error:  # the last for passwords and unknown compression
         raise SourceBroken(f"{path.name} is no ZIP that can be read: {error}") from None
+
+
+def _content(name: str, stream: IO[bytes], most: int) -> tuple[str, bytes]:
+    """Return the name and the bytes of a file among others, unpacked where it is a `.gz`; none of one that is left out."""
+    plain = plain_name(name)
+    if not plain.lower().endswith(_SUFFIXES):
+        return name, b""
+    if plain != name:
+        return plain, b"".join(chunks_of(stream, name, most))
+    raw = stream.read(most + 1)
+    if len(raw) > most:
+        raise SourceBroken(f"{name} and the files before it hold more than {MAX_UNPACKED} bytes.")
+    return name, raw
+
+
+def _is_hidden(parts: Sequence[str]) -> bool:
+    return any(part.startswith((".", "__")) for part in parts)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from fhir_server.mapping.definition import Definition
 from fhir_server.mapping.fhir_files import FhirFiles, Found, LeftOut, base_of
 from fhir_server.mapping.fhir_order import in_order
-from fhir_server.mapping.tables import Row
+from fhir_server.mapping.sources import Row
 from fhir_server.model.codec import encode
 from fhir_server.model.reference import parse_reference
 from fhir_server.model.resource import walk
@@ -37,6 +37,8 @@ class Entry(NamedTuple):
     """The entries that refer to each other, this one too; empty where there is no such circle."""
     advice: str = ""
     """What there is to say of its name."""
+    circular: bool = False
+    """What it is part of is, by way of others or not, part of it."""
 
 
 class _Draft(NamedTuple):
@@ -49,6 +51,8 @@ class _Draft(NamedTuple):
     within: Mapping[str, Name]
     """Contained resources that became entries, by `#id`, and the container as `#`."""
     advice: str
+    parent: str
+    """The reference of its partOf, "" for none."""
 
 
 def read_fhir(path: Path, definition: Definition) -> Iterator[Row]:
@@ -101,8 +105,22 @@ class _Index:
             together = frozenset(self._drafts[at].name for at in group) if len(group) > 1 else frozenset[Name]()
             for number, at in enumerate(group, start=1):
                 draft = self._drafts[at]
-                entry = Entry(draft.name, draft.found.full_url, draft.raw, links[at], together, draft.advice)
+                circular = self._leads_back(at, links)
+                entry = Entry(draft.name, draft.found.full_url, draft.raw, links[at], together, draft.advice, circular)
                 yield Row(draft.found.origin, entry, joined=number < len(group))
+
+    def _leads_back(self, start: int, links: list[dict[str, Name]]) -> bool:
+        """Tell whether the partOf of an entry leads, step by step, to the entry itself."""
+        at, seen = start, set[int]()
+        while at not in seen:
+            seen.add(at)
+            above = links[at].get(self._drafts[at].parent)
+            if above is None:
+                return False
+            at = self._first[above]
+            if at == start:
+                return True
+        return False
 
     def _mistaken(self, name: Name, found: Found) -> str:
         """Say why an entry is not the one that had its name before, "" when it may be."""
@@ -184,9 +202,10 @@ def _draft(found: Found, name: Name, within: Mapping[str, Name], advice: str) ->
     texts = (element.get("reference") for _, element in walk(found.resource, ""))
     raw = encode(found.resource)
     kept = found._replace(resource={})
-    return _Draft(
-        kept, raw, tuple(dict.fromkeys(text for text in texts if isinstance(text, str))), name, within, advice
-    )
+    above = found.resource.get("partOf")
+    parent = above.get("reference") if isinstance(above, dict) else ""
+    named = tuple(dict.fromkeys(text for text in texts if isinstance(text, str)))
+    return _Draft(kept, raw, named, name, within, advice, parent if isinstance(parent, str) else "")
 
 
 def _called(target: str, found: Found) -> tuple[Name, str]:

@@ -49,6 +49,10 @@ class Run(Protocol):
         """Tell whether the record that is being read has become a resource at `Type/id`, so far."""
         ...
 
+    def known(self, reference: str) -> bool:
+        """Tell whether a reference leads to what this import has taken, or to what is stored."""
+        ...
+
     def home(self, target: str, key: str) -> str:
         """Return `Type/id` of what a target makes of the thing that the source calls `key`."""
         ...
@@ -60,10 +64,16 @@ class Place(NamedTuple):
     record: Any
     here: Any
     run: Run
+    path: str = ""
+    """Where the element was found, "" for the record itself."""
 
-    def at(self, here: Any) -> "Place":
-        """Return the place of another element of the same record."""
-        return Place(self.record, here, self.run)
+    def at(self, here: Any, path: str = "@") -> "Place":
+        """Return the place of another element of the same record, found at a path from here."""
+        return Place(self.record, here, self.run, self.called(path))
+
+    def called(self, path: str) -> str:
+        """Return a path from here as a remark names it: of the element itself, where that was found."""
+        return self.path or path if path == "@" else path
 
 
 class Incomplete(Exception):
@@ -114,6 +124,19 @@ def read_each(path: str) -> Read:
         return found
 
     return read
+
+
+def read_paths(paths: str | list[str]) -> Read:
+    """Compile a path; of a list of paths, each of which goes through lists, all elements are returned in order."""
+    if isinstance(paths, str):
+        return read_path(paths)
+    reads = [read_each(path) for path in paths]
+    return lambda place: [element for read in reads for element in read(place)]
+
+
+def shown(paths: str | list[str]) -> str:
+    """Return a path, or several, as a remark names it."""
+    return paths if isinstance(paths, str) else ", ".join(paths)
 
 
 def put_path(path: str) -> Put:

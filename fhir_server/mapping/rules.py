@@ -3,7 +3,18 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from fhir_server.mapping.places import Incomplete, Place, Put, Read, Remark, put_path, read_path
+from fhir_server.mapping.places import (
+    Incomplete,
+    Place,
+    Put,
+    Read,
+    Remark,
+    put_path,
+    read_each,
+    read_path,
+    read_paths,
+    shown,
+)
 from fhir_server.mapping.values import compile_value
 
 Write = Callable[[Place, dict[str, Any]], bool]
@@ -24,11 +35,17 @@ def compile_rules(rules: Sequence[Mapping[str, Any]]) -> Write:
     return write
 
 
-def compile_condition(spec: Mapping[str, Any] | None) -> Condition:
-    """Compile `when`; without one it always holds."""
+def compile_condition(spec: Mapping[str, Any] | list[Mapping[str, Any]] | None) -> Condition:
+    """Compile `when`; without one it always holds, of several one must."""
     if spec is None:
         return lambda _: True
+    if isinstance(spec, list):
+        several = [compile_condition(one) for one in spec]
+        return lambda place: any(holds(place) for holds in several)
     read = read_path(spec["path"])
+    if "of" in spec:
+        every, holds = read_each(spec["of"]), compile_condition({key: spec[key] for key in spec if key != "of"})
+        return lambda place: all(holds(place.at(element)) for element in every(place))
     if "exists" in spec:
         wanted = spec["exists"]
         return lambda place: (read(place) is not None) == wanted
@@ -47,7 +64,7 @@ def _simple(rule: Mapping[str, Any]) -> Write:
         if found is None:
             if required:
                 source = rule["value"].get("from", rule["to"])
-                raise Incomplete(source, rule["to"])
+                raise Incomplete(place.called(source), rule["to"])
             return False
         put(resource, found)
         return not fixed
@@ -56,42 +73,51 @@ def _simple(rule: Mapping[str, Any]) -> Write:
 
 
 def _nested(rule: Mapping[str, Any]) -> Write:
-    read, put, holds = read_path(rule["each"]), put_path(rule["to"]), compile_condition(rule.get("when"))
-    inner, separators = compile_rules(rule["rules"]), rule.get("split", "")
+    read, put, holds = read_paths(rule["each"]), put_path(rule["to"]), compile_condition(rule.get("when"))
+    inner, separators, where = compile_rules(rule["rules"]), rule.get("split", ""), shown(rule["each"])
+    once = isinstance(rule["each"], list)
     if rule.get("together"):
-        return _together(read, put, holds, inner)
+        return _together(rule, read, put, holds, inner)
 
     def write(place: Place, resource: dict[str, Any]) -> bool:
         if not holds(place):
             return False
-        said = False
+        said, before = False, []
         for element in _elements(read(place), separators):
             made: dict[str, Any] = {}
             try:
-                whole = inner(place.at(element), made)
+                whole = inner(place.at(element, where), made)
             except Incomplete as missing:
                 text = f"{rule['to']} is left out: {missing.element} has no value."
-                place.run.remark(Remark("warning", "element-incomplete", rule["each"], text))
+                place.run.remark(Remark("warning", "element-incomplete", place.called(where), text))
                 continue
-            if whole:  # an object of nothing but constants says nothing
+            if whole and made not in before:  # an object of nothing but constants says nothing
                 put(resource, made.get("@", made))
                 said = True
+                if once:
+                    before.append(made)
         return said
 
     return write
 
 
-def _together(read: Read, put: Put, holds: Condition, inner: Write) -> Write:
-    """Write what every element gives, equal ones once, and nothing where one of them gives nothing."""
+def _together(rule: Mapping[str, Any], read: Read, put: Put, holds: Condition, inner: Write) -> Write:
+    """Write what every element gives, equal ones once, and nothing (with a remark) where only some of them give it."""
+    where = shown(rule["each"])
 
     def write(place: Place, resource: dict[str, Any]) -> bool:
         found: list[Any] = []
-        for element in _elements(read(place), "") if holds(place) else ():
+        lacking = False
+        for element in _elements(read(place), ""):
             made: dict[str, Any] = {}
-            if not inner(place.at(element), made):
-                return False
-            if made not in found:
+            if not inner(place.at(element, where), made):
+                lacking = True
+            elif made not in found:
                 found.append(made)
+        if found and (lacking or not holds(place)):
+            text = f"{rule.get('meaning', rule['to'])} is said by some of these only. It would be taken for all, so it is left out."
+            place.run.remark(Remark("warning", "part-only", where, text))
+            return False
         for made in found:
             put(resource, made)
         return bool(found)

@@ -2,12 +2,14 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any, Final
 
-from fhir_server.mapping.places import Place, Remark, read_path
+from fhir_server.mapping.places import Place, Read, Remark, read_path
 
+Days = Callable[[Place, Any], list[str]]
+"""Returns the first and the last day of a season, [] where there is none; the description of it is passed along."""
 ADVICE: Final = "is no day of the year. Write month and day as 04-01 (MM-DD), or day and month as 1/4 or 1 april."
 _MONTH_FIRST = re.compile(r"(?:--)?(\d{2})-(\d{2})", re.ASCII)
 _DAY_FIRST = re.compile(r"(\d{1,2})\s?[/.]\s?(\d{1,2})\.?", re.ASCII)
@@ -50,18 +52,15 @@ def compile_season(spec: Mapping[str, Any]) -> Any:
     """Compile `season`: the parts of the extension service-season, None where there is no season.
 
     Where the days are those between which a statement holds (`validity`), they are one only with a year and less than
-    a year apart; other such days say nothing and are passed over.
+    a year apart; other such days say nothing and are passed over. Of several statements the narrowest counts.
     """
     parts = spec["season"]
-    start, end, validity = read_path(parts["start"]), read_path(parts["end"]), parts.get("validity", False)
     text = read_path(parts["description"]) if "description" in parts else None
+    days_of = (_passing if parts.get("validity", False) else _recurring)(parts)
 
     def value(place: Place) -> list[dict[str, str]] | None:
-        said = {parts[name]: str(found) for name, read in (("start", start), ("end", end)) if (found := read(place))}
         why = text(place) if text else None
-        if not said and (validity or why is None):
-            return None
-        days = _passing(said) if validity else _recurring(place, parts, said)
+        days = days_of(place, why)
         if not days:
             return None
         made = [{"url": "start", "valueString": days[0]}, {"url": "end", "valueString": days[1]}]
@@ -70,25 +69,57 @@ def compile_season(spec: Mapping[str, Any]) -> Any:
     return value
 
 
-def _recurring(place: Place, parts: Mapping[str, str], said: Mapping[str, str]) -> list[str]:
-    days = []
-    for name in (parts["start"], parts["end"]):
-        day = day_of_year(said.get(name, ""))
-        if day is None:
-            other = "is missing: a season has a first and a last day." if name not in said else ADVICE
-            shown = f"{said[name][:60]!r} " if name in said else "The other day of the season "
-            place.run.remark(Remark("warning", "unreadable-value", name, shown + other))
+def _recurring(parts: Mapping[str, Any]) -> Days:
+    reads = [(parts[name], read_path(parts[name])) for name in ("start", "end")]
+
+    def days_of(place: Place, why: Any) -> list[str]:
+        said = {path: str(found) for path, read in reads if (found := read(place))}
+        if not said and why is None:
             return []
-        days.append(day)
-    return days
+        days = []
+        for path, _ in reads:
+            day = day_of_year(said.get(path, ""))
+            if day is None:
+                other = "is missing: a season has a first and a last day." if path not in said else ADVICE
+                shown = f"{said[path][:60]!r} " if path in said else "The other day of the season "
+                place.run.remark(Remark("warning", "unreadable-value", path, shown + other))
+                return []
+            days.append(day)
+        return days
+
+    return days_of
 
 
-def _passing(said: Mapping[str, str]) -> list[str]:
-    """Return the days of two dates that are less than a year apart, [] for others."""
-    dates = [_whole_date(text) for text in said.values()]
-    if len(dates) < 2 or dates[0] is None or dates[1] is None:  # noqa: PLR2004  # a start and an end
-        return []
-    return [f"{one:%m-%d}" for one in dates if one] if 0 < (dates[1] - dates[0]).days < _A_YEAR else []
+def _passing(parts: Mapping[str, Any]) -> Days:
+    """Return what reads two dates that are less than a year apart, [] for others."""
+    listed = [[parts[name]] if isinstance(parts[name], str) else parts[name] for name in ("start", "end")]
+    starts, ends = ([(path, read_path(path)) for path in paths] for paths in listed)
+
+    def days_of(place: Place, _: Any) -> list[str]:
+        first, last = max(_dates(place, starts), default=None), min(_dates(place, ends), default=None)
+        if first is None or last is None:
+            return []
+        if last < first:
+            said = f"{last} comes before {first}, so these days are passed over."
+            place.run.remark(Remark("warning", "unreadable-value", listed[1][0], said))
+        return [f"{first:%m-%d}", f"{last:%m-%d}"] if 0 < (last - first).days < _A_YEAR else []
+
+    return days_of
+
+
+def _dates(place: Place, reads: Sequence[tuple[str, Read]]) -> list[date]:
+    """Return the dates that are said, with a remark for what is none."""
+    found = []
+    for path, read in reads:
+        text = read(place)
+        one = _whole_date(str(text)) if text else None
+        if one is not None:
+            found.append(one)
+        elif text:
+            place.run.remark(
+                Remark("warning", "unreadable-value", path, f"{str(text)[:60]!r} is not a date as 2026-11-22.")
+            )
+    return found
 
 
 def _whole_date(text: str) -> date | None:

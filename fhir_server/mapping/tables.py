@@ -6,39 +6,31 @@ value, and a quote that never closes is found before its row eats the rest of th
 
 import csv
 import io
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from fhir_server.mapping.definition import Column
+from fhir_server.mapping.sources import Row, SourceBroken
+from fhir_server.mapping.workbooks import read_workbook
 
 MAX_CELL = 32_768
 """Characters; as many as a spreadsheet holds in a cell."""
 _DELIMITERS = ",;\t|"
-
-
-class SourceBroken(ValueError):
-    """A source cannot be read; the message says where (file, row, cell) and what to do."""
-
-
-class Row(NamedTuple):
-    """A record with where it stands: `row 7`, `organizations[3]`. `record` is a text when it cannot be read."""
-
-    origin: str
-    record: Any
-    joined: bool = False
-    """The next row belongs with this one: both are taken, or none."""
+_OTHER_BOOKS = frozenset({".xls", ".xlsm", ".xlsb", ".ods", ".numbers", ".doc", ".docx", ".pdf"})
+_SEPARATOR = re.compile(r"\ufeff?sep=(.)\r?\n")
+"""The line by which a spreadsheet program is told the delimiter."""
+_CONTROLS = re.compile("[\x80-\x9f]")
 
 
 def read_table(path: Path, columns: Sequence[Column], encoding: str = "utf-8") -> Iterator[Row]:
     """Yield the rows of a CSV or XLSX file as records by column name. Raises SourceBroken, before the first row where it can."""
-    lines = _xlsx(path) if path.suffix.lower() == ".xlsx" else _csv(path, encoding)
-    try:
-        number, header = next(lines)
-    except StopIteration:
-        raise SourceBroken(f"{path.name} is empty. Its first row names the columns.") from None
-    names = _columns(path.name, header, columns)
+    lines = _lines(path, columns, encoding)
+    header = next((cells for _, cells in lines if any(cell.strip() for cell in cells)), None)
+    if header is None:
+        raise SourceBroken(f"{path.name} is empty. Its first row names the columns.")
+    names = columns_of(path.name, header, columns)
     width = len(header)
     for number, cells in lines:
         if not any(cell.strip() for cell in cells):
@@ -52,6 +44,22 @@ def read_table(path: Path, columns: Sequence[Column], encoding: str = "utf-8") -
         yield Row(f"row {number}", {name: _bare(cells[at]) for name, at in names.items() if at < len(cells)})
 
 
+def _lines(path: Path, columns: Sequence[Column], encoding: str) -> Iterator[tuple[int, list[str]]]:
+    suffix = path.suffix.lower()
+    if suffix in _OTHER_BOOKS:
+        raise SourceBroken(f"{path.name} is no CSV and no .xlsx. Save it as .xlsx, or as CSV in UTF-8.")
+    if suffix != ".xlsx":
+        return _csv(path, encoding)
+
+    def fits(header: Sequence[str]) -> bool:
+        try:
+            return bool(columns_of(path.name, header, columns))
+        except SourceBroken:
+            return False
+
+    return read_workbook(path, fits)
+
+
 def fold_header(text: str) -> str:
     """Return a header as it is compared: no case, accents, spaces or punctuation."""
     plain = unicodedata.normalize("NFKD", text.casefold())
@@ -62,7 +70,7 @@ def decoded(path: Path, encoding: str) -> str:
     """Read a text file. Raises SourceBroken with the row of the first byte that is not of the encoding."""
     raw = path.read_bytes()
     try:
-        return raw.decode("utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding)
+        text = raw.decode("utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding)
     except LookupError:
         raise SourceBroken(f"{encoding!r} is no encoding that is known. Say utf-8, latin-1 or cp1252.") from None
     except UnicodeDecodeError as error:
@@ -71,21 +79,28 @@ def decoded(path: Path, encoding: str) -> str:
             f"{path.name} is not {encoding}: row {row} holds the byte 0x{raw[error.start]:02x}. Save it as UTF-8, or name its "
             "encoding (--encoding latin-1, or cp1252 for older Excel)."
         ) from None
+    if found := _CONTROLS.search(text):  # Latin-1 takes every byte, so a wrong name of the encoding shows here only
+        row = text.count("\n", 0, found.start()) + 1
+        said = f"row {row} holds U+{ord(found[0]):04X}, a control character no one writes"
+        raise SourceBroken(f"{path.name} is not {encoding}: {said}. Try --encoding cp1252, or utf-8.")
+    return text
 
 
 def rows_of(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows of a CSV text with the number of the line they start on. Raises SourceBroken for a broken one."""
-    header = text.split("\n", 1)[0]
+    header, start = text.lstrip().split("\n", 1)[0], 1
     delimiter = max(_DELIMITERS, key=header.count)
+    if mark := _SEPARATOR.match(text):
+        delimiter, text, start = mark[1], text[mark.end() :], 2
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    start = 1
+    before = start - 1
     try:
         for cells in reader:
             longest = max(map(len, cells), default=0)
-            if longest > MAX_CELL or reader.line_num - start > 200:  # noqa: PLR2004  # lines of one cell: nobody writes so many
+            if longest > MAX_CELL or reader.line_num + before - start > 200:  # noqa: PLR2004  # lines of one cell: nobody writes so many
                 raise SourceBroken(_astray(path, start))
             yield start, cells
-            start = reader.line_num + 1
+            start = reader.line_num + before + 1
     except csv.Error as error:
         raise SourceBroken(f"{_astray(path, start)} ({error})") from None
 
@@ -105,48 +120,14 @@ def _csv(path: Path, encoding: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _astray(path: Path, row: int) -> str:
-    return f"{path.name}: the row that starts on line {row} has a quote that is not closed or stands within a cell. Double a quote inside a quoted cell."
+    return (
+        f"{path.name}: the row that starts on line {row} has a quote that is not closed or stands within a cell, or a cell of more "
+        f"than {MAX_CELL} characters. Double a quote inside a quoted cell."
+    )
 
 
-def _xlsx(path: Path) -> Iterator[tuple[int, list[str]]]:
-    from openpyxl import load_workbook  # noqa: PLC0415  # half a second, only for who imports a spreadsheet
-    from openpyxl.utils.exceptions import InvalidFileException  # noqa: PLC0415  # comes with it
-
-    try:
-        book = load_workbook(path, read_only=True, data_only=False, keep_links=False)
-    except (InvalidFileException, OSError, KeyError, ValueError, EOFError) as error:
-        raise SourceBroken(f"{path.name} is not an .xlsx workbook: {error}") from None
-    except Exception as error:  # noqa: BLE001  # a damaged archive raises whatever its parser meets
-        raise SourceBroken(f"{path.name} is damaged: {type(error).__name__}.") from None
-    try:
-        sheet = book.worksheets[0]
-        for number, row in enumerate(sheet.iter_rows(), start=1):
-            yield number, [_cell(path, cell) for cell in row]
-    finally:
-        book.close()
-
-
-def _cell(path: Path, cell: Any) -> str:
-    value = cell.value
-    if value is None:
-        return ""
-    if cell.data_type == "f":
-        raise SourceBroken(
-            f"{path.name}: cell {cell.coordinate} holds a formula. Replace formulas by their values (copy, paste values)."
-        )
-    if cell.data_type == "e":
-        raise SourceBroken(f"{path.name}: cell {cell.coordinate} holds the error {value}.")
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if hasattr(value, "isoformat"):
-        text: str = value.isoformat()
-        return text.removesuffix("T00:00:00")
-    return str(value)
-
-
-def _columns(file: str, header: Sequence[str], columns: Sequence[Column]) -> dict[str, int]:
+def columns_of(file: str, header: Sequence[str], columns: Sequence[Column]) -> dict[str, int]:
+    """Return where each column stands in a header. Raises SourceBroken for one that is unknown, twice there or missing."""
     known = {fold_header(name): column.name for column in columns for name in (*column.headers, column.name)}
     found: dict[str, int] = {}
     for at, text in enumerate(header):

@@ -43,22 +43,29 @@ def _from(spec: Mapping[str, Any]) -> Value:
         if found is None:
             return default
         if isinstance(found, list | dict):
-            place.run.remark(Remark("warning", "not-one-value", path, "Several values stand where one is taken."))
+            place.run.remark(
+                Remark("warning", "not-one-value", place.called(path), "Several values stand where one is taken.")
+            )
             return default
         try:
             if plain is not None:
                 return _by_text(plain, str(found), list(texts or ()))
             result = convert(found)
         except Unreadable as error:
-            place.run.remark(Remark("warning", "unreadable-value", path, f"{str(found)[:60]!r} {error}"))
+            place.run.remark(Remark("warning", "unreadable-value", place.called(path), f"{str(found)[:60]!r} {error}"))
             return default
         if allowed is not None and not allowed[0] <= result <= allowed[1]:
             said = f"{found} is not between {allowed[0]} and {allowed[1]}."
-            place.run.remark(Remark("warning", "out-of-range", path, said))
+            place.run.remark(Remark("warning", "out-of-range", place.called(path), said))
             return default
         if longest is not None and len(result) > longest:
             place.run.remark(
-                Remark("warning", "text-cut", path, f"The text has {len(result)} characters; {longest} are kept.")
+                Remark(
+                    "warning",
+                    "text-cut",
+                    place.called(path),
+                    f"The text has {len(result)} characters; {longest} are kept.",
+                )
             )
             return result[:longest]
         return result
@@ -121,7 +128,9 @@ def _coded(
         if unmapped == "quiet":
             return None
         said = f"{text[:60]!r} is no code or text of {spec.get('map', source)}."
-        place.run.remark(Remark("error" if unmapped == "refuse" else "warning", "unknown-code", path, said))
+        place.run.remark(
+            Remark("error" if unmapped == "refuse" else "warning", "unknown-code", place.called(path), said)
+        )
         if unmapped == "refuse":
             raise RecordRefused
         return None
@@ -132,13 +141,17 @@ def _coded(
 def _reference(spec: Mapping[str, Any]) -> Value:
     target = spec["reference"]
     key = compile_value(spec.get("key", {"from": "$.id"}))
-    only_made = spec.get("made", False)
+    only_made, reaches = spec.get("made", False), spec.get("reaches", False)
 
     def value(place: Place) -> Any:
         found = key(place)
         if found is None:
             return None
         home = place.run.home(target, str(found))
+        if reaches and not place.run.made(home) and not place.run.known(home):
+            said = f"{str(found)[:60]!r} is in no {target} of the source, and is not stored here. Import it with the record, or before."
+            place.run.remark(Remark("error", "reference-nowhere", target, said))
+            raise RecordRefused
         return None if only_made and not place.run.made(home) else {"reference": home}
 
     return value
@@ -155,7 +168,7 @@ def _area(spec: Mapping[str, Any]) -> Value:
         area = place.run.area(str(found))
         if area is None and not quiet:
             said = f"{str(found)[:60]!r} is no NIS code, postal code or name of an area that is stored. Import the areas first."
-            place.run.remark(Remark("warning", "unknown-area", path, said))
+            place.run.remark(Remark("warning", "unknown-area", place.called(path), said))
         return area
 
     return value
@@ -218,7 +231,7 @@ def _date(found: Any) -> str:
 
 
 def _time(found: Any) -> str:
-    text = str(found).strip().replace(".", ":").replace("h", ":").rstrip(":")
+    text = str(found).strip().lower().replace(".", ":").replace("h", ":").replace("u", ":").rstrip(": r")
     hours, _, rest = text.partition(":")
     try:
         return time.fromisoformat(f"{int(hours):02}:{rest or '00'}").strftime("%H:%M:%S")

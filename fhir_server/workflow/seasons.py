@@ -43,7 +43,12 @@ class Season(NamedTuple):
 
 def read_season(start: str, end: str, why: str) -> Season | None:
     """Return a season of two days of the year, None where one is no such day."""
-    return Season(start, end, why) if _DAY.fullmatch(start) and _DAY.fullmatch(end) else None
+    return Season(start, end, why) if is_day(start) and is_day(end) else None
+
+
+def is_day(text: str) -> bool:
+    """Tell whether a text is a day of the year, `MM-DD`."""
+    return _DAY.fullmatch(text) is not None
 
 
 def next_season(seasons: Sequence[Season], now_ms: int) -> str:

@@ -12,6 +12,8 @@ from fhir_server.workflow.seasons import Season
 _UNSAID = 0.5
 WITHOUT_TRAVEL: Final = frozenset({"at-home", "phone", "online", "outreach"})
 """Channels that ask no journey of the person."""
+CAPACITIES: Final = frozenset({"capacity", "no-capacity", "waitlist", "additional-assessment-required", "unknown"})
+"""What a service may say of its capacity (ValueSet capacity-status)."""
 
 
 class RulesBroken(ValueError):

@@ -1,5 +1,6 @@
 """The social map comes in by command, comes again without doubling, and says row by row what is wrong."""
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -78,9 +79,9 @@ def test_what_a_row_says_wrong_is_told_with_its_column(region: Region) -> None:
     result = region.bring([wrong, row("Twee", "b2", noden="geluk")])
     assert result.exit_code == 0
     for said in (
-        "warning row 2: @: '9999' is no NIS code",
-        "warning row 2: @: -1 is not between 0 and 130",
-        "warning row 3: @: 'geluk'",
+        "warning row 2: areas: '9999' is no NIS code",
+        "warning row 2: ageFrom: -1 is not between 0 and 130",
+        "warning row 3: needs: 'geluk'",
     ):
         assert said in result.output
     assert "extension" not in region.stored("HealthcareService")["zone-service-b1"]
@@ -120,6 +121,29 @@ def test_a_broken_file_or_a_wrong_option_is_one_clear_line(region: Region) -> No
     for mapping, source in (("nope", "zone"), ("areas", "Zone!")):
         wrong = run("directory", "import", str(region.folder / "areas.csv"), "--mapping", mapping, "--source", source)
         assert wrong.exit_code == 2, wrong.output
+
+
+def test_a_file_that_breaks_off_leaves_nothing_behind_and_an_empty_one_ends_nothing(region: Region) -> None:
+    assert region.bring([row()]).exit_code == 0
+    many = "".join(f"CAW,Dienst {number}\n" for number in range(120))
+    for raw, said in (
+        (f'organisatie,dienst\n{many}CAW,"open\n', "line 122"),
+        ("organisatie,dienst\n", "holds nothing"),
+        ("<Bundle/>", "is XML"),
+    ):
+        name = "x.xml" if raw.startswith("<") else "x.csv"
+        result = region.bring_file(name, raw.encode(), "spreadsheet")
+        assert result.exit_code == 1
+        assert said in result.output
+        assert "inactive" not in result.output
+        services = region.stored("HealthcareService")
+        assert {name: one["active"] for name, one in services.items()} == {"zone-service-b1": True}
+
+
+def test_a_packed_file_is_the_same_source(region: Region) -> None:
+    text = b"organisatie,dienst,dienst id\nCAW,Budgethulp,b1\n"
+    assert "created 1 HealthcareService" in region.bring_file("a.csv", text, "spreadsheet").output
+    assert "unchanged 1 HealthcareService" in region.bring_file("a.csv.gz", gzip.compress(text), "spreadsheet").output
 
 
 def test_the_template_of_each_language_can_be_imported(region: Region) -> None:

@@ -219,10 +219,3 @@ def test_a_season_on_no_day_of_the_year_is_refused(server: httpx.Client, season:
     issues = put(server, service("wrong", "own", seasons=(season,)), (422,))["issue"]
     assert key in {one["details"]["coding"][0]["code"] for one in issues}
     assert all(one["expression"][0].startswith("HealthcareService.extension[0]") for one in issues)
-
-
-def test_a_season_that_no_one_judged_and_cannot_be_read_does_not_hide_a_service(server: httpx.Client) -> None:
-    plain = service("s-plain", "own", seasons=(("32-13", "x"),))
-    del plain["meta"]
-    put(server, plain)
-    assert "s-plain" in found(server, "nis=55555")

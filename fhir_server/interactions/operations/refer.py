@@ -12,6 +12,7 @@ from fhir_server.interactions.bundle.transaction import transaction
 from fhir_server.interactions.context import Engine
 from fhir_server.interactions.operation import Operation, Writing
 from fhir_server.interactions.operations.parameters import answer, out
+from fhir_server.interactions.operations.refer_answers import stored_answers
 from fhir_server.interactions.operations.refer_asked import DEFINITION, Asked, check, read_asked
 from fhir_server.interactions.operations.refer_composed import Composed, alone, of_bundle, of_parameters
 from fhir_server.interactions.request import Place, Request, Result
@@ -56,7 +57,7 @@ def _work(engine: Engine, request: Request, asked: Asked, unit: Unit) -> Result:
         if len(rows) == 1:
             text = "This referral was sent before; nothing was made twice. This is how it is now."
             known = Issue("referral-known", "informational", text, severity="information")
-            return _answer(unit, decode_stored(rows[0].version.body or b"null"), (known,))
+            return _answer(unit, asked, decode_stored(rows[0].version.body or b"null"), (known,))
     composed = of_bundle(asked, unit) if asked.one("bundle") is not None else of_parameters(request, asked, unit)
     try:
         made = _transact(engine, request, composed.bundle, unit)
@@ -64,7 +65,7 @@ def _work(engine: Engine, request: Request, asked: Asked, unit: Unit) -> Result:
         error.issues = tuple(one._replace(expression=composed.told(one.expression)) for one in error.issues)
         raise
     _refuse_repetition(unit, made, composed)
-    return _answer(unit, made, composed.notes)
+    return _answer(unit, asked, made, composed.notes)
 
 
 def _transact(engine: Engine, request: Request, bundle: Resource, unit: Unit) -> Resource:
@@ -121,7 +122,7 @@ def number_of(request: Resource) -> str:
     )
 
 
-def _answer(unit: Unit, request: Resource, notes: tuple[Issue, ...]) -> Result:
+def _answer(unit: Unit, asked: Asked, request: Resource, notes: tuple[Issue, ...]) -> Result:
     """Tell the referral as the caller sees it after all rules have done their part."""
     links = Links(unit, unit.engine.own_base, unit.engine.rulebook.governs)
     number = number_of(request)
@@ -140,6 +141,7 @@ def _answer(unit: Unit, request: Resource, notes: tuple[Issue, ...]) -> Result:
         ),
         out("patient", "Reference", request["subject"]),
         *(out("consent", "Reference", one) for one in consents),
+        *(out("response", "Reference", one) for one in stored_answers(unit, asked, request)),
         {"name": "outcome", "resource": operation_outcome(notes)} if notes else {},
     ]
     return answer(one for one in outputs if one)

@@ -15,7 +15,8 @@ from fhir_server.model.codec import decode_stored
 from fhir_server.model.errors import FhirError, Invalid, RuleViolated
 from fhir_server.model.issue import Issue
 from fhir_server.model.resource import Resource, type_and_id
-from fhir_server.workflow.links import Links, codings
+from fhir_server.search.query import Query, RefersTo, SortKey
+from fhir_server.workflow.links import Links, codings, items
 from fhir_server.workflow.screening_extraction import URI_SYSTEM, lasting_urn
 from fhir_server.workflow.screening_observations import NEED_PROFILE
 
@@ -26,6 +27,9 @@ _CODED: Final = frozenset({
 })  # fmt: skip
 """What a need may have that a receiver reads: nothing that holds words of the person."""
 
+_KIND: Final = "QuestionnaireResponse"
+_OF_PERSON: Final = 200
+"""Responses of one person that are looked through, the newest first."""
 Need = tuple[str, str]
 """System and code of a need."""
 
@@ -104,6 +108,38 @@ def one_need(asked: Asked, answers: Answers) -> tuple[str, ...]:
     return tuple(needs)
 
 
+def stored_answers(unit: Unit, asked: Asked, request: Resource) -> list[Resource]:
+    """Return References to the responses that came with a referral, as far as the caller may see them.
+
+    They are known by what they were sent with: an id, an identifier, or questionnaire and time (that of the referral
+    where none was sent), so that the same referral sent again is told the same.
+    """
+    bundle = asked.one("bundle") or {}
+    listed = [entry.get("resource") for entry in items(bundle.get("entry")) if isinstance(entry, dict)]
+    sent = [
+        *asked.all("response"),
+        *(one for one in listed if isinstance(one, dict) and one.get("resourceType") == _KIND),
+    ]
+    if not sent:
+        return []
+    person = str(request["subject"].get("reference", ""))
+    rows = unit.view.search(Query(_KIND, RefersTo("subject", person), (SortKey("_lastUpdated", True),), _OF_PERSON))
+    stored = [decode_stored(row.version.body) for row in rows if row.version.body is not None]
+    found = (type_and_id(one) for response in sent for one in stored if _is_same(one, response, request))
+    return [{"reference": reference} for reference in dict.fromkeys(found)]
+
+
+def _is_same(stored: Resource, sent: Resource, request: Resource) -> bool:
+    """Tell whether a response was stored of one that was sent (see `extract_earlier.sent_response`)."""
+    own, given = stored.get("identifier", {}), sent.get("identifier", {})
+    if "value" in given:
+        return (own.get("system"), own.get("value")) == (given.get("system"), given["value"])
+    if "id" in sent:
+        return bool(stored["id"] == sent["id"]) or own.get("value") == lasting_urn(f"response/{sent['id']}")
+    authored = sent.get("authored", request["authoredOn"])
+    return (stored.get("questionnaire"), stored.get("authored")) == (sent.get("questionnaire"), authored)
+
+
 def _filled(unit: Unit, response: Resource, subject: str, requester: Resource, now: str) -> Resource:
     """Return a response with what the referral knows: whom it is about, who answered, who wrote it down, and when."""
     named = response.get("subject")
@@ -170,7 +206,6 @@ def _is_coded(condition: Resource) -> bool:
 
 def _placed(one: Issue, place: str) -> Issue:
     """Point an issue of a response at the parameter that it came in."""
-    kind = "QuestionnaireResponse"
-    if one.expression == kind or one.expression.startswith((f"{kind}.", f"{kind}[")):
-        return one._replace(expression=place + one.expression.removeprefix(kind))
+    if one.expression == _KIND or one.expression.startswith((f"{_KIND}.", f"{_KIND}[")):
+        return one._replace(expression=place + one.expression.removeprefix(_KIND))
     return one._replace(expression=place)

@@ -139,6 +139,11 @@ def _told(engine: Engine, asked: Asked, fits: int, exclusions: list[Exclusion], 
     if len(asked.unread) > _MOST_UNREAD:
         said = f"The boundaries of {len(asked.unread)} areas cannot be read; {_MOST_UNREAD} are told."
         yield _issue("boundary-unreadable", said)
+    for name, why in asked.faults[:_MOST_UNREAD]:
+        yield _issue("fact-unreadable", f"HealthcareService/{name}: {why}")
+    if len(asked.faults) > _MOST_UNREAD:
+        said = f"Of what services say, {len(asked.faults)} things cannot be read; {_MOST_UNREAD} are told."
+        yield _issue("fact-unreadable", said)
     if not asked.exclusions:
         return
     for exclusion in exclusions[:_MOST_EXCLUSIONS]:

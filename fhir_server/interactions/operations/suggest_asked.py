@@ -6,7 +6,8 @@ from difflib import get_close_matches
 from typing import Any, Final, NamedTuple
 
 from fhir_server.interactions.context import Engine
-from fhir_server.interactions.offer_facts import BASE, CHANNEL, NEED, postal_key
+from fhir_server.interactions.offer_extensions import CHANNEL
+from fhir_server.interactions.offer_facts import BASE, NEED, postal_key
 from fhir_server.interactions.offers import Directory
 from fhir_server.interactions.operations.coded import of_coding
 from fhir_server.interactions.operations.parameters import Inputs
@@ -34,6 +35,8 @@ class Asked(NamedTuple):
     exclusions: bool
     unread: tuple[tuple[str, str], ...] = ()
     """Ids of areas that services for these needs cover and whose boundary cannot be read, and why."""
+    faults: tuple[tuple[str, str], ...] = ()
+    """Ids of services for these needs of which a fact cannot be read, and why."""
 
 
 def read_asked(engine: Engine, inputs: Inputs, directory: Directory, snapshot: Snapshot) -> Asked:
@@ -67,8 +70,9 @@ def read_asked(engine: Engine, inputs: Inputs, directory: Directory, snapshot: S
     count = inputs.number("_count")
     if count is not None and not 1 <= count <= _MOST:
         raise inputs.refuse(f"_count is {count}; 1 to {_MOST} may be asked.", "_count")
-    unread = directory.unread([*how, *types], areas)
-    return Asked(wish, needs, smallest, count or 10, inputs.flag("exclusions"), unread)
+    codes = [*how, *types]
+    unread, faults = directory.unread(codes, areas), directory.faults(codes, areas)
+    return Asked(wish, needs, smallest, count or 10, inputs.flag("exclusions"), unread, faults)
 
 
 def _answers(needs: tuple[str, ...], terminology: Any) -> tuple[dict[str, str], frozenset[str]]:

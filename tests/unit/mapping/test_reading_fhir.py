@@ -16,7 +16,7 @@ from fhir_server.mapping.engine import Converted
 from fhir_server.mapping.fhir_engine import converter_of
 from fhir_server.mapping.fhir_files import LeftOut
 from fhir_server.mapping.fhir_order import in_order
-from fhir_server.mapping.tables import Row, SourceBroken
+from fhir_server.mapping.sources import Row, SourceBroken
 from fhir_server.model.resource import Resource
 from tests.unit.mapping.vocabulary import Vocabulary
 
@@ -272,3 +272,15 @@ def test_whatever_stands_in_a_bundle_is_taken_refused_or_left_out_and_never_brea
             if not isinstance(row.record, str):
                 converted += len(converter.convert(row.record, lambda _: chosen.random() < 0.5).resources)
     assert converted > 400
+
+
+def test_what_is_part_of_itself_comes_without_that_and_is_told(tmp_path: Path) -> None:
+    def part(key: str, of: str) -> Resource:
+        return resource("Organization", key, name=key, partOf={"reference": f"Organization/{of}"})
+
+    made = taken(tmp_path, bundle(part("a", "b"), part("b", "a"), part("c", "c"), part("d", "a")))
+    remarks = {origin: [one.key for one in converted.remarks] for origin, converted in made.items()}
+    circular = ["part-of-itself"]
+    assert remarks == {f"Bundle.entry[{at}]": circular if at < 3 else [] for at in range(4)}
+    found = {one["name"]: one for converted in made.values() for one in converted.resources}
+    assert [name for name, one in found.items() if "partOf" in one] == ["d"]

@@ -56,6 +56,8 @@ CONTACT_BY: Final = f"{CANONICAL}/StructureDefinition/contact-by"
 """Extension of a ServiceRequest: until when the person is to be contacted, as agreed."""
 CONSENT_WAY: Final = f"{CANONICAL}/StructureDefinition/consent-way"
 CONSENT_WAYS: Final = f"{CANONICAL}/CodeSystem/consent-way"
+WAYS_OF_CONSENT: Final = ("spoken", "signed-paper", "digital", "representative")
+"""The codes of that CodeSystem."""
 BUSINESS_STATUS: Final = f"{CANONICAL}/CodeSystem/business-status"
 HANDED_OVER: Final = "handed-over"
 FULFILL: Final = {"system": "http://hl7.org/fhir/CodeSystem/task-code", "code": "fulfill"}

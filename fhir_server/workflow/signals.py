@@ -19,9 +19,10 @@ from fhir_server.workflow.codes import (
     TASK_ENDED,
     TASK_PARAMETER,
     TASK_STATUS,
+    WAYS_OF_CONSENT,
 )
 from fhir_server.workflow.effects import Update
-from fhir_server.workflow.keys import violation
+from fhir_server.workflow.keys import sentence, violation
 from fhir_server.workflow.links import Links, codings, items
 from fhir_server.workflow.wording import Wording
 
@@ -66,12 +67,11 @@ def contact_inputs(patient: Resource | None, wording: Wording) -> Iterator[Resou
 
 
 def answered_way(task: Resource) -> str:
-    """Return the way in which the person agreed, "" when the Task does not say it."""
+    """Return the way in which the person agreed, "" when the Task does not say it, or says what is no such way."""
     for given in items(task.get("output")):
         if (TASK_PARAMETER, ANSWER) in set(codings(given.get("type"))):
-            return next(
-                (code for system, code in codings(given.get("valueCodeableConcept")) if system == CONSENT_WAYS), ""
-            )
+            said = (code for system, code in codings(given.get("valueCodeableConcept")) if system == CONSENT_WAYS)
+            return next((code for code in said if code in WAYS_OF_CONSENT), "")
     return ""
 
 
@@ -101,7 +101,7 @@ def _with_answer(case: Case) -> Iterator[Issue]:
     if case.status == "completed" and case.status_before != "completed" and not answered_way(case.after):
         text = (
             f"The person agreed? Then add an output of type {ANSWER} whose valueCodeableConcept says how, with a code of "
-            f"{CONSENT_WAYS}. If not, set the Task to failed with the reason patient-declined."
+            f"{CONSENT_WAYS} ({sentence(WAYS_OF_CONSENT)}). If not, set the Task to failed with the reason patient-declined."
         )
         yield violation("signal-answer", text, "Task.output")
 

@@ -31,7 +31,12 @@ STEPS: Final[Mapping[str, tuple[str, ...]]] = {
 
 def step_of(task: Resource) -> str:
     """Return the step of a Task in our code system, "" when it has none."""
-    return next((code for system, code in codings(task.get("businessStatus")) if system == BUSINESS_STATUS), "")
+    return next(iter(_steps(task)), "")
+
+
+def _steps(task: Resource) -> tuple[str, ...]:
+    found = (code for system, code in codings(task.get("businessStatus")) if system == BUSINESS_STATUS)
+    return tuple(dict.fromkeys(found))
 
 
 def step_issues(case: Case) -> tuple[Issue, ...]:
@@ -40,11 +45,16 @@ def step_issues(case: Case) -> tuple[Issue, ...]:
         case.before is not None and case.before.get("businessStatus") == case.after.get("businessStatus")
     ):
         return ()
-    step = step_of(case.after)
-    if not step:
+    steps = _steps(case.after)
+    if not steps:
         return ()
+    step = next((one for one in steps if one not in STEPS), steps[0])
     states = STEPS.get(step)
-    if states is None:
+    if len(steps) > 1 and states is not None:
+        text = (
+            f"A Task has one step at a time; this one has {sentence(steps, 'and')}. Keep the one that it reached last."
+        )
+    elif states is None:
         text = f"{step!r} is no step of {BUSINESS_STATUS}. Use {sentence(tuple(STEPS))}."
     elif case.status not in states:
         fitting = tuple(name for name, where in STEPS.items() if case.status in where)

@@ -103,6 +103,14 @@ def test_only_the_owner_of_a_task_that_it_took_up_hands_it_over(base: str, refus
             {"recipient": BUDDY, "reason": WHY, "consent_way": {"valueCode": "shouted"}},
             422, "profile-binding", "Parameters.parameter[2].valueCode",
         ),
+        (
+            {"recipient": {"valueReference": {"reference": "Organization/org-aanmeldpunt"}}, "reason": WHY},
+            422, "refer-recipient", "Parameters.parameter[0].valueReference.reference",
+        ),
+        (
+            {"recipient": BUDDY, "reason": WHY, "consent_way": YES, "contact_by": {"valueDateTime": "2026-11-01"}},
+            400, "refer-input", "Parameters.parameter[3].valueDateTime",
+        ),
     ],
 )  # fmt: skip
 def test_a_hand_over_that_cannot_be_is_refused_where_it_stands(
@@ -129,6 +137,31 @@ def test_a_part_leaves_the_step_of_the_whole_and_both_see_the_history(base: str)
     accept(buddy, part)
     assert buddy.get(f"/{part['for']['reference']}").json()["name"] == [{"text": "Deel Genoot"}]
     assert acting(base, "org-praktijk-bea").get(f"/Task/{part['id']}").status_code == 200
+
+
+def test_handing_over_twice_to_the_same_is_told_and_not_doubled(base: str, refused: Any) -> None:
+    link, buddy = acting(base, "org-aanmeldpunt"), acting(base, "org-handje-bij")
+    task = accept(link, referred(base, "Twee Maal"))
+    first, whole = (
+        one["resource"]
+        for one in hand_over(link, task, recipient=BUDDY, reason=WHY, consent_way=YES).json()["parameter"]
+    )
+    again = refused(hand_over(link, whole, recipient=BUDDY, reason=WHY), 409, "referral-duplicate")
+    assert again["code"] == "duplicate"
+    assert f"Task/{first['id']}" in again["diagnostics"]
+    assert link.get("/Task", params={"part-of": f"Task/{task['id']}"}).json()["total"] == 1
+    elsewhere = {
+        "valueReference": {"reference": "HealthcareService/svc-vervoer"}
+    }  # the same organisation helps otherwise
+    assert hand_over(link, whole, recipient=elsewhere, reason=WHY).status_code == 200
+    headers = {"Content-Type": "application/json-patch+json", "If-Match": f'W/"{first["meta"]["versionId"]}"'}
+    no = [
+        {"op": "replace", "path": "/status", "value": "rejected"},
+        {"op": "add", "path": "/statusReason", "value": {"text": "Vol"}},
+    ]
+    assert buddy.patch(f"/Task/{first['id']}", json=no, headers=headers).status_code == 200
+    whole = link.get(f"/Task/{task['id']}").json()
+    assert hand_over(link, whole, recipient=BUDDY, reason=WHY).status_code == 200
 
 
 def lines(answer: httpx.Response) -> dict[str, str]:

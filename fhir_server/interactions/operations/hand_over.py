@@ -6,7 +6,7 @@ The rules of the workflow judge it the same.
 """
 
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from fhir_server.interactions.context import Engine
 from fhir_server.interactions.operation import Operation, Writing
@@ -20,8 +20,10 @@ from fhir_server.interactions.unit import Unit, require_valid
 from fhir_server.interactions.write import check_if_match, must_exist
 from fhir_server.model.clock import render_instant
 from fhir_server.model.codec import decode_stored
-from fhir_server.model.errors import FhirError, Invalid, NotFound, RuleViolated
+from fhir_server.model.errors import Conflict, FhirError, Invalid, NotFound, RuleViolated
+from fhir_server.model.issue import Issue
 from fhir_server.model.resource import Resource
+from fhir_server.model.temporal import parse_temporal
 from fhir_server.store.port import Version
 from fhir_server.workflow.case import is_aside
 from fhir_server.workflow.codes import (
@@ -29,10 +31,11 @@ from fhir_server.workflow.codes import (
     FULFILL,
     HANDED_OVER,
     SERVICE_PARAMETER,
+    TASK_ENDED,
     TASK_PROFILE,
 )
 from fhir_server.workflow.links import Links, items
-from fhir_server.workflow.permission import CONSENT
+from fhir_server.workflow.permission import CONSENT, service_of
 from fhir_server.workflow.wording import Wording
 
 _SENT: Final = {
@@ -43,6 +46,13 @@ _SENT: Final = {
 }
 """Start of an expression → the parameter that the element is made of."""
 DEFINITION: Final = "https://w3id.org/social-referral/OperationDefinition/task-hand-over"
+
+
+class _Addressee(NamedTuple):
+    """To whom a Task goes: organisations, and the service that was chosen, "" for none."""
+
+    owners: frozenset[str]
+    service: str
 
 
 def hand_over(engine: Engine, request: Request, place: Place) -> Operation:
@@ -82,8 +92,10 @@ def _written(unit: Unit, asked: Asked, whole: Resource, current: Version) -> Ver
     engine, now = unit.engine, render_instant(unit.uow.last_updated)
     wording = engine.rulebook.wording
     links = Links(unit, engine.own_base, engine.rulebook.governs)
+    _require_time_left(asked, now)
     recipient = _recipient(unit, asked, links, now)
     part = _part(whole, asked, recipient, now, wording)
+    _require_other(whole, part, asked, links)
     if asked.text("consent-way"):
         asking = (
             [unit.principal.organization]
@@ -111,6 +123,39 @@ def _recipient(unit: Unit, asked: Asked, links: Links, now: str) -> Recipients:
     if found := list(recipient_issues(unit, [chosen], [asked.place("recipient", 0, "reference")], now)):
         raise RuleViolated(issues=found)
     return Recipients(({"reference": links.key(chosen)},), tuple(sorted(links.organizations(chosen))))
+
+
+def _require_time_left(asked: Asked, now: str) -> None:
+    until = asked.text("contact-by")
+    if until and parse_temporal(until).hi <= parse_temporal(now).lo:
+        text = (
+            f"The person is to be contacted by {until}, which has passed. Name a day to come, or leave contact-by out."
+        )
+        raise Invalid(issues=[issue(text, asked.place("contact-by"), "value")])
+
+
+def _require_other(whole: Resource, part: Resource, asked: Asked, links: Links) -> None:
+    """Refuse to hand a Task over to who has it, or who was asked before and did not answer yet or is at work."""
+    place, there = asked.place("recipient", 0, "reference"), _addressed(part, links)
+    if there == _addressed(whole, links) or (
+        not there.service and there.owners & links.organizations(whole.get("owner"))
+    ):
+        text = (
+            f"Task/{whole['id']} is with {' and '.join(sorted(there.owners))} already. Hand it over to somebody else."
+        )
+        raise RuleViolated(issues=[Issue("refer-recipient", "business-rule", text, place)])
+    for other in links.parts_of(f"Task/{whole['id']}"):
+        if other.get("status") not in TASK_ENDED and not is_aside(other) and _addressed(other, links) == there:
+            text = (
+                f"Task/{whole['id']} was handed over there before, and that is open: Task/{other['id']}, since "
+                f"{str(other.get('authoredOn', ''))[:10]}. Nothing was sent. Ask there how it goes, or cancel that one first."
+            )
+            raise Conflict(text, key="referral-duplicate", code="duplicate", expression=place)
+
+
+def _addressed(task: Resource, links: Links) -> _Addressee:
+    owner = task.get("owner")
+    return _Addressee(links.organizations(owner) or frozenset({links.key(owner)}), links.key(service_of(task)))
 
 
 def _part(whole: Resource, asked: Asked, recipient: Recipients, now: str, wording: Wording) -> Resource:

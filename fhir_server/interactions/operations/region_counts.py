@@ -1,6 +1,7 @@
 """Counting for `$region-figures`: what became of the referrals of a region, without a word about any person.
 
-A number from 1 to 4 is suppressed, and so is the next smallest of its group when it would follow from the total.
+Numbers are told in fives, rounded down, and none below five, not even nought: so neither the sum of the others nor the
+figures of an area or a period that holds this one give a small number away.
 """
 
 from collections import Counter
@@ -10,15 +11,16 @@ from typing import Final, NamedTuple
 
 from fhir_server.model.clock import render_instant
 from fhir_server.model.codec import decode_stored
-from fhir_server.model.resource import Resource
+from fhir_server.model.resource import Resource, profiles
 from fhir_server.model.temporal import parse_temporal
 from fhir_server.search.query import And, DateCompare, Prefix, Query, SortKey
 from fhir_server.store.port import HistoryScope, Snapshot
+from fhir_server.workflow.case import is_aside
 from fhir_server.workflow.codes import TASK_PARAMETER, TASK_PROFILE
 from fhir_server.workflow.least_data import MUNICIPALITY
 
-SMALLEST: Final = 5
-"""The least number that is told."""
+STEP: Final = 5
+"""Numbers are told in multiples of it; what is less is not told."""
 _NEED: Final = "https://w3id.org/social-referral/CodeSystem/social-need"
 _STEP: Final = "https://w3id.org/social-referral/CodeSystem/business-status"
 _REASON: Final = "https://w3id.org/social-referral/CodeSystem/status-reason"
@@ -44,34 +46,30 @@ class Counted(NamedTuple):
     """accepted, rejected, waiting, and cancelled before an answer."""
     contact: Mapping[str, int]
     contact_days: float | None
-    """Median of the days from sending to first contact, None for fewer than `SMALLEST`."""
+    """Median of the days from sending to first contact, None for fewer than `STEP`."""
     outcomes: Mapping[str, int]
     reasons: Mapping[str, int]
     feedback: int
     unmet: Mapping[str, int]
 
 
-def suppressed(group: Mapping[str, int]) -> dict[str, int | None]:
-    """Return the numbers of a group that adds up to something known; None stands for one that is not told."""
-    hidden = {name for name, number in group.items() if 0 < number < SMALLEST}
-    if len(hidden) == 1:
-        others = sorted((number, name) for name, number in group.items() if name not in hidden and number)
-        hidden |= {name for _, name in others[:1]}
-    return {name: None if name in hidden else number for name, number in group.items()}
-
-
 def told(number: int) -> int | None:
-    """Return a number that stands alone, None when it is too small to tell."""
-    return None if 0 < number < SMALLEST else number
+    """Return a number as it may be told, None when it is too small to tell."""
+    return number // STEP * STEP or None
+
+
+def told_of(group: Mapping[str, int]) -> dict[str, int]:
+    """Return the rows of a group that may be told, the greatest first; the others are not named either."""
+    shown = {name: number for name, exact in group.items() if name and (number := told(exact)) is not None}
+    return dict(sorted(shown.items(), key=lambda one: (-one[1], one[0])))
 
 
 def rate(group: Mapping[str, int]) -> float | None:
-    """Return which part of the answers was yes, None when either number is not told: it would follow from the rate."""
-    shown = suppressed(group)
-    yes, no = shown.get("accepted", 0), shown.get("rejected", 0)
-    if yes is None or no is None or yes + no < SMALLEST:
+    """Return which part of the answers was yes, made of what is told; None when either number is not."""
+    shown = told_of(group)
+    if "accepted" not in shown or "rejected" not in shown:
         return None
-    return round(yes / (yes + no), 3)
+    return round(shown["accepted"] / (shown["accepted"] + shown["rejected"]), 3)
 
 
 def count(
@@ -107,13 +105,13 @@ def count(
         if (waited := _waited(snapshot, task)) is not None:
             days.append(waited)
             within[next((name for bound, name in _WITHIN if waited <= bound), _LATER)] += 1
-    middle = round(median(days), 1) if len(days) >= SMALLEST else None
+    middle = round(median(days), 1) if len(days) >= STEP else None
     unmet = _unmet(snapshot, since, until, areas)
     return Counted(len(seen), needs, towns, answers, within, middle, outcomes, reasons, feedback, unmet)
 
 
 def _tasks(snapshot: Snapshot, since: int, until: int) -> Iterator[Resource]:
-    """Yield the Tasks by which referrals went to organisations; parts and follow-ups are none of them."""
+    """Yield the Tasks by which referrals went to organisations; parts, follow-ups and signals are none of them."""
     authored = And(
         (
             DateCompare("authored-on", Prefix.GE, since, since + 1),
@@ -124,7 +122,7 @@ def _tasks(snapshot: Snapshot, since: int, until: int) -> Iterator[Resource]:
     while rows := snapshot.search(Query("Task", authored, (SortKey("authored-on"),), _PAGE, after)):
         for row in rows:
             task = decode_stored(row.version.body or b"null")
-            if TASK_PROFILE in task.get("meta", {}).get("profile", ()) and not task.get("partOf"):
+            if TASK_PROFILE in profiles(task) and not task.get("partOf") and not is_aside(task):
                 yield task
         after = rows[-1].position
 

@@ -1,18 +1,19 @@
 """$region-figures: needs, referrals, acceptance, time to first contact, outcomes and unmet needs of a region, as counts.
 
-For operators and link workers. It counts in the whole store and tells no number from 1 to 4; a link worker who answers for
-some areas gets those of these areas.
+For operators and link workers. It counts in the whole store; a link worker who answers for some areas gets those of these
+areas. A period is a month, a quarter or a year of the calendar: periods that overlap in part would tell by their difference
+what is too small to tell.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any, Final
 
 from fhir_server.artifacts.source import BASE
 from fhir_server.interactions.context import Engine
 from fhir_server.interactions.operation import Many, Operation
 from fhir_server.interactions.operations.parameters import Inputs, read_inputs
-from fhir_server.interactions.operations.region_counts import Counted, count, rate, suppressed, told
+from fhir_server.interactions.operations.region_counts import Counted, count, rate, told, told_of
 from fhir_server.interactions.request import Kind, Place, Request, Result
 from fhir_server.interactions.routing import Interaction
 from fhir_server.model.clock import render_instant
@@ -28,9 +29,8 @@ FIGURE: Final = f"{BASE}/CodeSystem/region-figure"
 _ABSENT: Final = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
 _POPULATION: Final = "http://terminology.hl7.org/CodeSystem/measure-population"
 _MAY: Final = frozenset({"operator", "link-worker"})
-_LONGEST: Final = 366
-_USUAL: Final = 90
-_DAY_MS: Final = 86_400_000
+_SPANS: Final = (1, 3, 12)
+"""Months of a period: a month, a quarter, a year."""
 
 
 def region_figures(engine: Engine, request: Request, place: Place) -> Operation:
@@ -56,29 +56,39 @@ def region_figures(engine: Engine, request: Request, place: Place) -> Operation:
 
 
 def _period(engine: Engine, inputs: Inputs) -> tuple[int, int]:
-    """Return the half-open range of microseconds that is asked: whole days in UTC."""
+    """Return the half-open range of microseconds that counts: the month, quarter or year (UTC) that holds what is asked.
+
+    Nothing asked is the quarter of today. Raises Malformed for days that are not of one year, or in the wrong order.
+    """
     today = render_instant(engine.clock.now_ms())[:10]
     end = _day(inputs, "end", today)
-    since = (datetime.fromtimestamp(end.lo / 1_000_000, UTC) - timedelta(days=_USUAL - 1)).date().isoformat()
-    start = _day(inputs, "start", since)
-    days = (end.hi - start.lo) / (_DAY_MS * 1000)
-    if not 0 < days <= _LONGEST:
+    start = _day(inputs, "start", "") if inputs.given("start") else None
+    first = start or end
+    if first > end or first.year != end.year:
         raise Malformed(
-            f"The period from start to end has {days:.0f} days; 1 to {_LONGEST} are taken.",
+            f"The period from {first:%Y-%m-%d} to {end:%Y-%m-%d} cannot be counted; send days of one calendar year, the first "
+            "one first: the month, quarter or year that holds them counts.",
             key="operation-input",
             code="value",
             expression=inputs.where("start") or inputs.where("end"),
         )
-    return start.lo, end.hi
+    spans = _SPANS if start is not None else _SPANS[1:]
+    months = next(span for span in spans if (first.month - 1) // span == (end.month - 1) // span)
+    month = (first.month - 1) // months * months + 1
+    return _month(first.year, month).lo, _month(first.year, month + months - 1).hi
 
 
-def _day(inputs: Inputs, name: str, otherwise: str) -> Interval:
+def _month(year: int, month: int) -> Interval:
+    return parse_temporal(f"{year:04d}-{month:02d}")
+
+
+def _day(inputs: Inputs, name: str, otherwise: str) -> date:
     text = inputs.text(name) or otherwise
     try:
-        found = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+        found = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date()
     except ValueError:
         raise inputs.refuse(f"{name} is {text[:40]!r}; send a whole date, as 2026-11-22.", name) from None
-    return parse_temporal(render_instant(int(found.timestamp()) * 1000)[:10])
+    return found
 
 
 def _areas(snapshot: Snapshot, request: Request, inputs: Inputs) -> frozenset[str] | None:
@@ -159,13 +169,11 @@ def _group(
         {
             "code": [_concept(name)],
             "stratum": [
-                {"value": {"text": value}, "population": [_population(number)]}
-                for value, number in sorted(suppressed(numbers).items(), key=lambda one: (-(one[1] or 0), one[0]))
-                if value
+                {"value": {"text": value}, "population": [_population(number)]} for value, number in shown.items()
             ],
         }
         for name, numbers in strata
-        if any(numbers)
+        if (shown := told_of(numbers))
     ]
     return group | ({"stratifier": stratifiers} if stratifiers else {})
 

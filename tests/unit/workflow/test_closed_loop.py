@@ -75,6 +75,10 @@ def signalled() -> Region:
     return region
 
 
+def agreed(way: str) -> Resource:
+    return {"type": kind("consent-answer"), "valueCodeableConcept": {"coding": [{"system": CONSENT_WAYS, "code": way}]}}
+
+
 def test_a_signal_waits_in_the_pool_and_nothing_else_leaves() -> None:
     region = signalled()
     assert [one["id"] for one in region.tasks()] == ["vraag"]
@@ -112,11 +116,9 @@ def test_with_the_yes_of_the_person_the_referral_leaves_to_who_asked() -> None:
     region.update(LINK_WORKER, "Task/vraag", status="accepted", owner=ref(CONTACT))
     with violates("signal-answer", "Task.output", "consent-answer", "patient-declined"):
         region.update(LINK_WORKER, "Task/vraag", status="completed", output=OUTPUT)
-    answer = {
-        "type": kind("consent-answer"),
-        "valueCodeableConcept": {"coding": [{"system": CONSENT_WAYS, "code": "spoken"}]},
-    }
-    region.update(LINK_WORKER, "Task/vraag", status="completed", output=[answer])
+    with violates("signal-answer", "Task.output", "signed-paper"):
+        region.update(LINK_WORKER, "Task/vraag", status="completed", output=[agreed("telepathy")])
+    region.update(LINK_WORKER, "Task/vraag", status="completed", output=[agreed("spoken")])
     given = region.record["Consent/erdan-2026"]
     assert given["status"] == "active"
     assert given["provision"]["type"] == "permit"

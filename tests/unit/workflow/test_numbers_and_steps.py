@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ _CODES = Path(__file__).parents[3] / "terminology" / "code-systems"
 TASK = "Task/erdan-gezin"
 
 
-def step(code: str) -> dict[str, object]:
+def step(code: str) -> dict[str, Any]:
     return {"coding": [{"system": BUSINESS_STATUS, "code": code}]}
 
 
@@ -58,6 +59,21 @@ def test_a_step_is_set_in_its_states_and_in_no_other(code: str) -> None:
         else:
             with violates("task-step", "Task.businessStatus", code, state):
                 region.update(actor, TASK, businessStatus=step(code))
+
+
+def test_a_task_has_one_step_at_a_time() -> None:
+    region = Region(request(), task(status="accepted"))
+    for steps, words in (
+        (("contacted", "almost-done"), "'almost-done'"),
+        (("contacted", "no-show"), "contacted and no-show"),
+    ):
+        with violates("task-step", "Task.businessStatus", words):
+            region.update(
+                FAMILY_WORKER, TASK, businessStatus={"coding": [one for code in steps for one in step(code)["coding"]]}
+            )
+    region.update(
+        FAMILY_WORKER, TASK, businessStatus={"coding": [*step("contacted")["coding"], *step("contacted")["coding"]]}
+    )
 
 
 def test_a_step_that_does_not_exist_is_refused_and_others_codes_are_free() -> None:

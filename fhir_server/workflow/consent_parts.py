@@ -40,7 +40,7 @@ def data_provisions(consent: Resource) -> Iterator[Provision]:
         yield Provision(True, actors, classes or ("",))
     elif root.get("data"):
         yield Provision(False, actors, (LISTED,))
-    elif classes or actors:
+    elif classes or actors or not items(root.get("provision")):  # with exceptions only, it is a permission to these
         yield Provision(False, actors, classes or ("",))
     yield from _nested(root)
 

@@ -122,6 +122,24 @@ def test_a_denial_that_lists_resources_closes_these_and_not_the_others_of_their_
 @pytest.mark.parametrize(
     ("provision", "policy", "closed"),
     [
+        ({"type": "deny"}, "", ALL),
+        ({"type": "deny", "purpose": RESEARCH}, "", ALL),
+        ({"period": {"start": "2020-01-01"}}, "OPTOUT", ALL),
+        ({"type": "deny", "provision": [{"type": "permit", "actor": to("cbo2")}]}, "", set()),
+    ],
+    ids=["all", "limited", "opt out", "exceptions only"],
+)
+def test_a_denial_of_everything_closes_what_another_consent_permits(
+    world: World, provision: dict[str, Any], policy: str, closed: set[str]
+) -> None:
+    assert world.ask("ann", "POST", "Consent", said(provision, policy)).status == 201
+    assert hidden(world, "cbo") == closed
+    assert hidden(world, "gp") == set()
+
+
+@pytest.mark.parametrize(
+    ("provision", "policy", "closed"),
+    [
         ({"type": "permit", "actor": to("cbo")}, "", set()),
         ({"type": "permit", "actor": to("cbo2")}, "", ALL),
         ({"type": "deny", "provision": [{"type": "permit", "actor": to("cbo")}]}, "", set()),

@@ -108,6 +108,7 @@ bench: $(VENV)/.dev
 soak: $(VENV)/.dev
 	@$(BIN)/python -m tests.soak.kill --kills 500
 	@$(BIN)/python -m tests.soak.feed --changes 1000000
+	@$(BIN)/python -m tests.soak.searches --searches 2000
 
 test-web: $(VENV)/.dev
 	@command -v chromium chromium-browser google-chrome >/dev/null || { \

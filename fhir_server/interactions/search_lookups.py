@@ -6,8 +6,8 @@ looked up as of the snapshot that the search then runs on, as whoever looks thro
 `needs_lookup` is read inside its snapshot, with the `Lookups` of it; any other is read before, with `NO_LOOKUPS`.
 
 Searches of every kind and the conditions of conditional interactions read by `read_search`; what judges one resource by
-itself (the feed, subscriptions, topics) reads by `workflow.alone`, where nothing can be looked up. A new kind of look-up
-is added to `Lookups` and `needs_lookup`, and refused in `workflow.alone`.
+itself (the feed, subscriptions, topics, scopes) reads by `search.alone`, where nothing can be looked up. A new kind of look-up
+is added to `Lookups` and `needs_lookup`, and refused in `search.alone`.
 """
 
 import re
@@ -23,6 +23,7 @@ from fhir_server.search.overdue import CODE as OVERDUE
 from fhir_server.search.parameters import Registry
 from fhir_server.search.parse import parse_search
 from fhir_server.search.request import Expand, Follow, SearchLimits, SearchRequest
+from fhir_server.search.units import UCUM, at_hand
 from fhir_server.store.port import Snapshot
 
 _LOOKED_UP: Final = frozenset({"in", "not-in", "below", "above"})
@@ -43,8 +44,13 @@ NO_LOOKUPS: Final = Lookups(None, None)
 
 
 def needs_lookup(parameters: Iterable[tuple[str, str]]) -> bool:
-    """Tell whether reading a search may look something up: such a search is read inside its snapshot."""
-    return any(name == "_filter" or (":" in name and name.rpartition(":")[2] in _LOOKED_UP) for name, _ in parameters)
+    """Tell whether reading a search may look something up, or load the library of units: it is read in a thread then."""
+    return any(
+        name == "_filter"
+        or (":" in name and name.rpartition(":")[2] in _LOOKED_UP)
+        or (UCUM in value and not at_hand(value))
+        for name, value in parameters
+    )
 
 
 def lookups_on(engine: Engine, snapshot: Snapshot, base: str) -> Lookups:
@@ -72,7 +78,8 @@ def read_search(
     same = often and lookups is NO_LOOKUPS and not _depends_on_now(parameters)
     if same and sum(len(value) for _, value in parameters) < _REMEMBERED_LENGTH:
         return _remembered(engine.registry, resource_type, parameters, strict, request.base, limits)
-    return _read(engine.registry, resource_type, parameters, strict, request.base, limits, lookups)
+    now_us = engine.clock.now_ms() * 1_000
+    return _read(engine.registry, resource_type, parameters, strict, request.base, limits, lookups, now_us)
 
 
 def _depends_on_now(parameters: Parameters) -> bool:
@@ -87,6 +94,7 @@ def _read(
     base: str,
     limits: SearchLimits,
     lookups: Lookups = NO_LOOKUPS,
+    now_us: int = 0,
 ) -> SearchRequest:
     return parse_search(
         registry,
@@ -97,7 +105,9 @@ def _read(
         limits=limits,
         expand=lookups.expand,
         follow=lookups.follow,
+        now_us=now_us,
     )
 
 
 _remembered = lru_cache(maxsize=1024)(_read)
+"""Of searches whose meaning does not depend on the present."""

@@ -7,9 +7,9 @@ from typing import Final, NamedTuple
 from fhir_server.interactions.subscriptions import Subscription
 from fhir_server.model.errors import FhirError
 from fhir_server.model.issue import Issue
+from fhir_server.search.alone import alone, parameters_of
 from fhir_server.search.parameters import Registry
 from fhir_server.search.query import EVERYTHING, And, Node
-from fhir_server.workflow.alone import alone, parameters_of
 from fhir_server.workflow.topics import Topic, Topics
 
 PLAIN_ACTS: Final = frozenset({"create", "update"})

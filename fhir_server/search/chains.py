@@ -58,7 +58,7 @@ def chain(
         raise _least_surprising(refused, parameter, full_name)
     if rest == "identifier":  # a logical reference names its target by nothing else
         values = (part for part in split(value, ",") if part)
-        parts += [targets.identified(parameter.code, full_name, part) for part in values]
+        parts += [targets.identified(parameter.code, full_name, part, only) for part in values]
     return parts[0] if len(parts) == 1 else Or(tuple(parts))
 
 

@@ -28,6 +28,7 @@ from fhir_server.search.query import (
 )
 from fhir_server.search.refusals import NotOffered, listed, shown, unknown_parameter
 from fhir_server.search.scope import Scope
+from fhir_server.search.unequal import unequal
 from fhir_server.search.units import UCUM
 
 Condition: TypeAlias = Callable[[Scope, str, str, str, str], Node]
@@ -46,6 +47,8 @@ _SHORT = {
     "ucum": UCUM,
 }
 _SEPARATES = re.compile(r"([,$\\])")
+_PARTED = re.compile(r"(,)")
+"""The value of a composite is written as in a search: parts with `$` between them, which a part writes `\\$`."""
 _FITS: dict[str, frozenset[str]] = {
     "eq": _PLAIN | {"string"},
     "ne": _PLAIN | {"string"},
@@ -146,7 +149,7 @@ class _Filter:
                 f"by {listed(fitting)}.",
                 key="search-bad-filter",
             )
-        value = _in_full(kind, self._value(operand))
+        value = _in_full(kind, self._value(operand, kind))
         match operation:
             case "pr":
                 if value not in ("true", "false"):
@@ -157,7 +160,9 @@ class _Filter:
             case "ne" if kind in _ORDERED:
                 return self._ask(path, f"ne{value}")
             case "ne":
-                return And((Not(self._equal(path, kind, value)), self._ask(f"{path}:missing", "false")))
+                return unequal(
+                    self._scope.registry, self._type, self._equal(path, kind, value), lambda: _unfit(path, "ne")
+                )
             case "co":
                 return self._ask(f"{path}:contains", value)
             case "po":
@@ -177,16 +182,16 @@ class _Filter:
     def _ask(self, name: str, value: str) -> Node:
         return self._condition(self._scope, self._type, name, value, f"_filter: {name}")
 
-    def _value(self, operand: tuple[str, str]) -> str:
-        kind, text = operand
-        if kind == "mark":
+    def _value(self, operand: tuple[str, str], kind: str) -> str:
+        written, text = operand
+        if written == "mark":
             raise self._refused(text)
-        if kind == "text":
+        if written == "text":
             try:
                 text = str(json.loads(text, strict=False))
             except ValueError:
                 raise self._refused(text) from None
-        return _SEPARATES.sub(r"\\\1", text)
+        return (_PARTED if kind == "composite" else _SEPARATES).sub(r"\\\1", text)
 
 
 def _kind_of(scope: Scope, resource_type: str, path: str, whole: str) -> str:
@@ -239,4 +244,8 @@ def _overlapping(node: Node, path: str) -> Node:
         case Or(parts):
             return Or(tuple(_overlapping(part, path) for part in parts))
         case _:
-            raise NotOffered(f"Search parameter '_filter' cannot use po on {shown(path)}.", key="search-bad-filter")
+            raise _unfit(path, "po")
+
+
+def _unfit(path: str, operation: str) -> NotOffered:
+    return NotOffered(f"Search parameter '_filter' cannot use {operation} on {shown(path)}.", key="search-bad-filter")

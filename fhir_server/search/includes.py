@@ -1,21 +1,27 @@
 """What `_include` and `_revinclude` add to a page (R4 search.html#include)."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
 from fhir_server.search.parameters import Registry
-from fhir_server.search.query import IdIs, Or, Query, RefersTo, SortKey, TextMode, UriIs
+from fhir_server.search.query import And, IdIs, Node, Or, Query, RefersTo, SortKey, TextMode, TokenIs, UriIs
 from fhir_server.search.request import WILDCARD, Include
 from fhir_server.search.values import Entry, ReferenceEntry
 
 BY_ID = (SortKey("_id"),)
+_VERSION = re.compile(r"[1-9]\d{0,17}", re.ASCII).fullmatch
 
 
-def include_targets(include: Include, resource_type: str, entries: Sequence[Entry]) -> list[str]:
-    """Return `Type/id` (or a canonical) of what a resource of the page includes, each once, in order.
+Target: TypeAlias = tuple[str, str]
+"""`Type/id` or the URL of a canonical, and the version that the reference names, "" for none."""
+
+
+def include_targets(include: Include, resource_type: str, entries: Sequence[Entry]) -> list[Target]:
+    """Return what a resource of the page includes, each once, in order.
 
     References to other servers are left out: this server cannot give what they name. A canonical is returned as its
     URL, to be found by `url`; `canonical_queries` says where.
@@ -23,14 +29,14 @@ def include_targets(include: Include, resource_type: str, entries: Sequence[Entr
     param, kept = include.param, include.target
     if include.source not in (resource_type, WILDCARD):
         return []
-    found: dict[str, None] = {}
+    found: dict[Target, None] = {}
     for entry in entries:
         if type(entry) is not ReferenceEntry:
             continue
-        code, target, _, _, _, kind = entry
+        code, target, version, _, _, kind = entry
         if target and param in (code, WILDCARD) and (not kept or not kind or kept == kind):
-            found[target] = None
-    return [target for target in found if is_local(target) or not _is_rest_url(target, entries)]
+            found[target, version] = None
+    return [pair for pair in found if is_local(pair[0]) or not _is_rest_url(pair[0], entries)]
 
 
 @lru_cache(maxsize=256)
@@ -75,12 +81,33 @@ def id_queries(registry: Registry, targets: Iterable[str], limit: int) -> Iterat
                 yield Query(kind, IdIs(part), BY_ID, len(part))
 
 
-def canonical_queries(registry: Registry, include: Include, urls: Sequence[str], limit: int) -> list[Query]:
-    """Return the queries that find the resources with these canonical URLs: one for each type that can be meant."""
+def version_number(version: str) -> int:
+    """Return the number of a version as this server gives them; 0, which none has, for any other text."""
+    return int(version) if _VERSION(version) else 0
+
+
+def canonical_queries(registry: Registry, include: Include, canonicals: Sequence[Target], limit: int) -> list[Query]:
+    """Return the queries that find the resources with these canonical URLs: one for each type that can be meant.
+
+    A version that a canonical names is the one that the resource states of itself (R4 search.html#versions).
+    """
     parameter = registry.of(include.source).get(include.param)
     possible = (include.target,) if include.target else registry.targets(parameter) if parameter else ()
-    where = Or(tuple(UriIs("url", TextMode.EXACT, url) for url in urls))
-    return [Query(kind, where, BY_ID, limit) for kind in possible if "url" in registry.of(kind)]
+    return [
+        Query(
+            kind,
+            Or(tuple(_canonical(url, version if "version" in known else "") for url, version in canonicals)),
+            BY_ID,
+            limit,
+        )
+        for kind in possible
+        if "url" in (known := registry.of(kind))
+    ]
+
+
+def _canonical(url: str, version: str) -> Node:
+    named = UriIs("url", TextMode.EXACT, url)
+    return And((named, TokenIs("version", None, version.casefold()))) if version else named
 
 
 def reverse_queries(

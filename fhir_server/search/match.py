@@ -5,8 +5,11 @@ Plain and slow on purpose: subscriptions use it, and every store is held equal t
 - a node on a parameter holds when any one of the parameter's entries satisfies it (`Not` is the only negation);
 - TokenIs: asked system None is any; asked "" is an entry whose system is "" or None; else systems are equal. Asked code
   None is any code but ""; else codes are equal (case counts);
-- RefersToIdentifier: the same on `identifier_system` and `identifier_value`, among entries that have a value or a system;
+- RefersToIdentifier: the same on `identifier_system` and `identifier_value`, among entries that have a value or a system, and
+  that state no type or the one that is asked;
 - RefersTo: equal targets; an asked version equals the entry's version;
+- Unequal: an entry that is told from every value (`search.same.is_unequal`): what states no code, identifier or target is
+  told from none, and a reference or canonical without a version not from one with it;
 - TokenText: `normalise(entry.text)` starts with the asked text;
 - StringIs: STARTS and CONTAINS on `normal`, EXACT on `value`;
 - UriIs: BELOW: the entry is the value, or continues it after a `/`; ABOVE: the value is the entry or continues it so;
@@ -25,7 +28,8 @@ from fhir_server.search import query as q
 from fhir_server.search.compare import INSTANT_US, compare, compare_number
 from fhir_server.search.fulltext import CONTENT, TEXT
 from fhir_server.search.fulltext import holds as holds_phrase
-from fhir_server.search.query import Node, TextMode
+from fhir_server.search.query import Node
+from fhir_server.search.same import identified, is_unequal, quantity_is, text_is, token_is, uri_is
 from fhir_server.search.text import normalise
 from fhir_server.search.values import (
     BaseQuantityEntry,
@@ -122,18 +126,14 @@ def matches(
         case q.Has(source, param, part):
             found = lookup.referrers(source, param, f"{resource_type}/{resource_id}")
             return any(matches(part, r.type, r.id, r.last_updated_us, r.entries, lookup) for r in found)
-        case q.CompositeIs(param, parts):
-            return any(
-                isinstance(entry, CompositeEntry)
-                and entry.param == param
-                and len(entry.parts) == len(parts)
-                and all(matches(p, "", "", 0, own, lookup) for p, own in zip(parts, entry.parts, strict=True))
-                for entry in entries
-            )
+        case q.CompositeIs():
+            return any(_pairs(node, entry, lookup) for entry in _of(entries, CompositeEntry, node.param))
         case q.FullText(param, phrases):
             params = (TEXT, CONTENT) if param == CONTENT else (param,)
             texts = [entry.text for entry in entries if isinstance(entry, TextEntry) and entry.param in params]
             return all(any(holds_phrase(phrase, text) for text in texts) for phrase in phrases)
+        case q.Unequal(param, values):
+            return any(entry.param == param and is_unequal(entry, values) for entry in entries)
         case q.Missing(param, missing):
             return missing != any(entry.param == param for entry in entries)
         case _:
@@ -149,7 +149,7 @@ _ValueNode = (
 def _value_holds(node: _ValueNode, entries: Sequence[Entry]) -> bool:
     match node:
         case q.TokenIs():
-            return any(_token_is(node, entry) for entry in _of(entries, TokenEntry, node.param))
+            return any(token_is(node, entry) for entry in _of(entries, TokenEntry, node.param))
         case q.TokenText(param, normal):
             return any(e.text and normalise(e.text).startswith(normal) for e in _of(entries, TokenEntry, param))
         case q.OfType(param, system, code, value):
@@ -159,17 +159,17 @@ def _value_holds(node: _ValueNode, entries: Sequence[Entry]) -> bool:
             references = _of(entries, ReferenceEntry, param)
             return any(e.target == target and version in ("", e.version) for e in references)
         case q.RefersToIdentifier():
-            return any(_identified(node, entry) for entry in _of(entries, ReferenceEntry, node.param))
+            return any(identified(node, entry) for entry in _of(entries, ReferenceEntry, node.param))
         case q.StringIs(param, mode, value):
-            return any(_text_is(mode, value, entry) for entry in _of(entries, StringEntry, param))
+            return any(text_is(mode, value, entry) for entry in _of(entries, StringEntry, param))
         case q.UriIs(param, mode, value):
-            return any(_uri_is(mode, value, entry.value) for entry in _of(entries, UriEntry, param))
+            return any(uri_is(mode, value, entry.value) for entry in _of(entries, UriEntry, param))
         case q.DateCompare(param, prefix, lo, hi):
             return any(compare(prefix, e.lo, e.hi, lo, hi) for e in _of(entries, DateEntry, param))
         case q.NumberCompare(param, prefix, number, low, high):
             return any(compare_number(prefix, e.value, number, low, high) for e in _of(entries, NumberEntry, param))
         case q.QuantityCompare():
-            return any(_quantity_is(node, entry) for entry in _of(entries, QuantityEntry, node.param))
+            return any(quantity_is(node, entry) for entry in _of(entries, QuantityEntry, node.param))
         case q.BaseQuantityCompare(param, prefix, number, low, high, unit):
             stored = (e.value for e in _of(entries, BaseQuantityEntry, param) if e.unit == unit)
             return any(compare_number(prefix, value, number, low, high) for value in stored)
@@ -193,60 +193,10 @@ def _of(entries: Sequence[Entry], kind: type[E], param: str) -> Iterable[E]:
     return (entry for entry in entries if isinstance(entry, kind) and entry.param == param)
 
 
-def _token_is(node: q.TokenIs, entry: TokenEntry) -> bool:
-    if node.system is not None and node.system != (entry.system or ""):
-        return False
-    return bool(entry.code or node.system) if node.code is None else node.code == entry.code
-
-
-def _identified(node: q.RefersToIdentifier, entry: ReferenceEntry) -> bool:
-    if not (entry.identifier_value or entry.identifier_system):
-        return False
-    if node.target_type and node.target_type != entry.target_type:
-        return False
-    if node.system is not None and node.system != entry.identifier_system:
-        return False
-    return bool(entry.identifier_value or node.system) if node.value is None else node.value == entry.identifier_value
-
-
-def _text_is(mode: TextMode, value: str, entry: StringEntry) -> bool:
-    match mode:
-        case TextMode.STARTS:
-            return entry.normal.startswith(value)
-        case TextMode.CONTAINS:
-            return value in entry.normal
-        case TextMode.WHOLE:
-            return entry.normal == value
-        case TextMode.EXACT:
-            return entry.value == value
-        case _:
-            raise ValueError(f"a string is not compared with {mode}")
-
-
-def _uri_is(mode: TextMode, value: str, stored: str) -> bool:
-    match mode:
-        case TextMode.EXACT:
-            return stored == value
-        case TextMode.CONTAINS:
-            return value in stored
-        case TextMode.BELOW:
-            return _within(stored, value)
-        case TextMode.ABOVE:
-            return _within(value, stored)
-        case _:
-            raise ValueError(f"a URI is not compared with {mode}")
-
-
-def _within(long: str, short: str) -> bool:
-    return long == short or long.startswith(short if short.endswith("/") else short + "/")
-
-
-def _quantity_is(node: q.QuantityCompare, entry: QuantityEntry) -> bool:
-    if not compare_number(node.prefix, entry.value, node.value, node.lo, node.hi):
-        return False
-    if node.system is not None:
-        return entry.system == node.system and (not node.code or entry.code == node.code)
-    return not node.code or node.code in (entry.code, entry.unit)
+def _pairs(node: q.CompositeIs, entry: CompositeEntry, lookup: Lookup) -> bool:
+    return len(entry.parts) == len(node.parts) and all(
+        matches(part, "", "", 0, own, lookup) for part, own in zip(node.parts, entry.parts, strict=True)
+    )
 
 
 def _chain(node: q.Chain, entries: Sequence[Entry], lookup: Lookup) -> bool:

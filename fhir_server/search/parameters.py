@@ -13,9 +13,9 @@ from fhir_server.search.expressions import Path, UnsupportedExpression, compile_
 from fhir_server.search.structures import Structures
 
 URL_BASE = "http://hl7.org/fhir/SearchParameter/"
-_EXTRACTION = 4
+_EXTRACTION = 5
 """Counted up by a release that indexes the same parameters otherwise (2: full text, units; 3: what `beside` names; 4: ranges
-as a whole, instants as points, marks of scripts, urn references)."""
+as a whole, instants as points, marks of scripts, urn references; 5: logical references that state no type)."""
 ANY = "*"
 """As a target: every resource type."""
 

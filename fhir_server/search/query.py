@@ -109,7 +109,10 @@ class RefersTo:
 
 @dataclass(frozen=True, slots=True)
 class RefersToIdentifier:
-    """`:identifier`: Reference.identifier, with the rules of TokenIs; `target_type` "" is any."""
+    """`:identifier`: Reference.identifier, with the rules of TokenIs.
+
+    `target_type` leaves out the references that are known to be to another type; "" leaves out none.
+    """
 
     param: str
     system: str | None
@@ -216,6 +219,17 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True)
+class Unequal:
+    """One value of the parameter is known to be none of `values`: nodes of one kind that ask for equality, whose `param` is "".
+
+    Kinds: TokenIs, RefersTo, RefersToIdentifier, StringIs (WHOLE, EXACT) and UriIs (EXACT).
+    """
+
+    param: str
+    values: "tuple[Equality, ...]"
+
+
+@dataclass(frozen=True, slots=True)
 class Chain:
     """A reference to a current resource of type `target` for which `part` holds."""
 
@@ -234,9 +248,10 @@ class Has:
 
 
 Node: TypeAlias = (
-    And | Or | Not | IdIs | LastUpdated | TokenIs | TokenText | OfType | RefersTo | RefersToIdentifier | StringIs
-    | UriIs | DateCompare | NumberCompare | QuantityCompare | BaseQuantityCompare | CompositeIs | Near | FullText | Missing | Chain | Has
+    And | Or | Not | IdIs | LastUpdated | TokenIs | TokenText | OfType | RefersTo | RefersToIdentifier | StringIs | UriIs | Unequal
+    | DateCompare | NumberCompare | QuantityCompare | BaseQuantityCompare | CompositeIs | Near | FullText | Missing | Chain | Has
 )  # fmt: skip
+Equality: TypeAlias = TokenIs | RefersTo | RefersToIdentifier | StringIs | UriIs
 
 EVERYTHING = And(())
 NOTHING = Or(())

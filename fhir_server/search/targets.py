@@ -76,6 +76,6 @@ def _below(param: str, value: str, own_base: str) -> Node:
     return UriIs(broader(param), TextMode.EXACT, f"{url}|{version}") if version else RefersTo(param, url)
 
 
-def identified(param: str, name: str, text: str) -> RefersToIdentifier:
-    """Read `:identifier`, a token on Reference.identifier."""
-    return RefersToIdentifier(param, *system_and_value(name, text))
+def identified(param: str, name: str, text: str, only: str = "") -> RefersToIdentifier:
+    """Read `:identifier`, a token on Reference.identifier; `only` is a type that the reference must be able to have."""
+    return RefersToIdentifier(param, *system_and_value(name, text), only)

@@ -33,6 +33,7 @@ _BRACKETED = re.compile(r"\[[^\]]*\]")
 _ANNOTATION = re.compile(r"\{[^}]*\}")
 _LOGARITHM = re.compile(r"(?<![A-Za-z])[a-zA-Z]{0,2}(?:B|Np)(?![A-Za-z])")
 _LONG_NUMBER = re.compile(r"\d{4}")
+_NAMED = re.compile(r"unitsofmeasure\.org\|([^,$]*)")
 _loading = threading.Lock()
 
 
@@ -55,6 +56,11 @@ def conversion(code: str) -> Conversion | None:
     if (common := _common().get(code)) is not None:
         return common
     return looked_up(code)
+
+
+def at_hand(text: str) -> bool:
+    """Tell whether a value of a search can be read without loading the library: it names common units, or it is loaded."""
+    return _registry.cache_info().currsize > 0 or all(code in _common() for code in _NAMED.findall(text))
 
 
 def looked_up(code: str) -> Conversion | None:

@@ -10,9 +10,9 @@ from typing import Any, Final, Literal, NamedTuple
 
 from fhir_server.model.errors import FhirError
 from fhir_server.model.resource import Resource
+from fhir_server.search.alone import alone, parameters_of
 from fhir_server.search.parameters import Registry
 from fhir_server.search.query import Node
-from fhir_server.workflow.alone import alone, parameters_of
 
 Act = Literal["create", "update", "delete"]
 EVENTS: Final = "https://w3id.org/social-referral/CodeSystem/workflow-event"

@@ -42,10 +42,10 @@ PARAMS = ("p", "r")
 SYSTEMS = ("", "http://s", "http://s/t")
 CODES = ("a", "b", "a b", "A")
 TEXTS = ("Ann", "ann b", "Änn", "Bob", "an\U0010ffff", "")
-URIS = ("http://x", "http://x/", "http://x/y", "http://xy", "urn:z")
+URIS = ("http://x", "http://x/", "http://x/y", "http://xy", "urn:z", "http://x|1", "http://x|1|2", "http://x|2")
 WORDS = ("a", "ab", "b1", "é字", "дана", "\U0001d7d8x")
 TARGETS = ("Task/1", "Task/2", "Patient/1", "Patient/2", "Patient/3", "http://x/y")
-VERSIONS = ("", "1")
+VERSIONS = ("", "1", "2")
 PREFIXES = tuple(Prefix)
 DEGREES = (0.0, 0.01, 51.0, 51.05, -89.99, 89.99)
 LONGITUDES = (0.0, 0.02, 3.7, 179.99, -179.99)
@@ -70,6 +70,7 @@ def simple_entries(param: st.SearchStrategy[str]) -> st.SearchStrategy[SimpleEnt
         st.builds(TokenEntry, param, st.one_of(st.none(), systems), st.one_of(codes, blank), st.sampled_from(TEXTS), systems, st.one_of(codes, blank)),
         st.builds(ReferenceEntry, param, st.sampled_from(TARGETS), st.sampled_from(VERSIONS)),
         st.builds(ReferenceEntry, param, blank, blank, systems, st.one_of(codes, blank), st.sampled_from(("", *TYPES))),
+        st.builds(ReferenceEntry, param, st.sampled_from(TARGETS), st.sampled_from(VERSIONS), systems, codes, st.sampled_from(("", *TYPES))),
         st.sampled_from(TEXTS).flatmap(lambda text: st.builds(StringEntry, param, st.just(normalise(text)), st.just(text))),
         st.builds(UriEntry, param, st.sampled_from(URIS)),
         st.builds(lambda p, i: DateEntry(p, *i), param, intervals),
@@ -78,6 +79,22 @@ def simple_entries(param: st.SearchStrategy[str]) -> st.SearchStrategy[SimpleEnt
         st.builds(BaseQuantityEntry, param, points, st.sampled_from(("kg", "m"))),
         st.builds(PositionEntry, param, st.sampled_from(DEGREES), st.sampled_from(LONGITUDES)),
     )  # fmt: skip
+
+
+def unequal_nodes(param: st.SearchStrategy[str]) -> st.SearchStrategy[Node]:
+    """What asks for a value that is none of one or two others, of one kind."""
+    any_system = st.one_of(st.none(), systems)
+    blank = st.just("")
+    alike: tuple[st.SearchStrategy[q.Equality], ...] = (
+        st.builds(q.TokenIs, blank, any_system, st.one_of(st.none(), codes)),
+        st.builds(q.RefersTo, blank, st.sampled_from(TARGETS), st.sampled_from(VERSIONS)),
+        st.builds(q.RefersToIdentifier, blank, any_system, st.one_of(st.none(), codes), st.sampled_from(("", *TYPES))),
+        st.builds(q.StringIs, blank, st.just(TextMode.WHOLE), st.sampled_from(TEXTS).map(normalise)),
+        st.builds(q.StringIs, blank, st.just(TextMode.EXACT), st.sampled_from(TEXTS)),
+        st.builds(q.UriIs, blank, st.just(TextMode.EXACT), st.sampled_from(URIS)),
+    )
+    values = st.one_of(*(st.lists(one, min_size=1, max_size=2).map(tuple) for one in alike))
+    return st.builds(q.Unequal, param, values)
 
 
 def composite_entries() -> st.SearchStrategy[CompositeEntry]:
@@ -118,7 +135,8 @@ def nodes() -> st.SearchStrategy[Node]:
         st.builds(q.FullText, st.sampled_from(("_text", "_content")), phrases),
         st.builds(q.IdIs, st.lists(st.sampled_from(IDS), max_size=2).map(tuple)),
         st.builds(q.Missing, st.sampled_from((*PARAMS, "pair", "never")), st.booleans()),
-        st.builds(lambda first, second: q.CompositeIs("pair", (first, second)), value_nodes(st.just("0")), st.one_of(value_nodes(st.just("1")), st.just(q.EVERYTHING))),
+        unequal_nodes(params),
+        st.builds(lambda first, second: q.CompositeIs("pair", (first, second)), value_nodes(st.just("0")), st.one_of(value_nodes(st.just("1")), value_nodes(st.just("1")).map(q.Not), st.just(q.EVERYTHING))),
     )  # fmt: skip
 
     def grow(children: st.SearchStrategy[Node]) -> st.SearchStrategy[Node]:

@@ -19,10 +19,10 @@ from fhir_server.interactions.operation import Operation, Patience, Reading
 from fhir_server.interactions.request import Kind, Parameters, Place, Request, Result
 from fhir_server.interactions.routing import Interaction
 from fhir_server.model.errors import Gone, Malformed, NotSupported
+from fhir_server.search.alone import NotAlone, alone, shapes_answer
 from fhir_server.search.page import fingerprint_of
 from fhir_server.search.query import Node
 from fhir_server.store.port import Snapshot
-from fhir_server.workflow.alone import NotAlone, alone, shapes_answer
 
 DEFINITION: Final = f"{BASE}/OperationDefinition/changes"
 LATEST: Final = "latest"

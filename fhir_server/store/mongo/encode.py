@@ -6,7 +6,7 @@ is a range of keys. Numbers are written as 16 hexadecimal digits that sort as th
   k  code of a token whose system is implied    c  code of any other token    t  `system code`, ` code` without a system
   o  `system code\x1fvalue` of an Identifier with a type                      x  the folded display text of a token
   u  a URI        r  the target of a reference        v  `target version` of a reference that names a version
-  ic it ict itt   Reference.identifier as c and t, and both behind `Type\x1f`
+  ic it ict itt   the identifier of a reference of a known type, as c and t, and both behind `Type\x1f`; of others behind `\x1f`
   s  the folded text, \x1f, the text as it was sent
   d e  where a date begins, and where it ends         n  a number              b  `unit\x1fnumber`, in base units
   q  `\x1fnumber`, `a\x1fcode or unit\x1fnumber`, `s\x1fsystem\x1fnumber` and `b\x1fsystem\x1fcode\x1fnumber` of a quantity
@@ -191,7 +191,7 @@ def _reference(build: _Builder, param: str, entry: ReferenceEntry) -> None:
         if version:
             build.key(param, "v", f"{target} {version}")
     if system or value:
-        for prefix, kind in (("", ""), (f"{target_type}{UNIT}", "t")) if target_type else (("", ""),):
+        for prefix, kind in ((f"{target_type}{UNIT}", "t"), ("", ""))[: 2 if target_type else 1]:
             build.key(param, f"ic{kind}", f"{prefix}{value}")
             build.key(param, f"it{kind}", f"{prefix}{system} {value}")
 

@@ -5,7 +5,6 @@ a list of keys or ids (`store.mongo.lookups`); all else is one filter. Inside a 
 fields of one occurrence.
 """
 
-import re
 from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
@@ -13,11 +12,22 @@ from fhir_server.search import query as q
 from fhir_server.search.fulltext import CONTENT, TEXT
 from fhir_server.search.query import Node, TextMode
 from fhir_server.search.text import normalise
-from fhir_server.store.mongo import ranges
+from fhir_server.store.mongo import differing, ranges
 from fhir_server.store.mongo.encode import component, head, word
 from fhir_server.store.mongo.layout import UNIT
 from fhir_server.store.mongo.link import Document
-from fhir_server.store.mongo.pieces import FALSE, TRUE, all_of, among, any_of, begins, continues, negated
+from fhir_server.store.mongo.pieces import (
+    FALSE,
+    TRUE,
+    all_of,
+    among,
+    any_of,
+    begins,
+    continues,
+    literal,
+    matching,
+    negated,
+)
 
 
 class Place(NamedTuple):
@@ -73,6 +83,10 @@ def holds(node: Node, place: Place, lookups: Lookups) -> Document:
             return among("_id", (f"{place.type}/{one}" for one in ids))
         case q.LastUpdated():
             return ranges.last_updated(node)
+        case q.Unequal(param):
+            return any_of(
+                matching(place.keys, place.head(param, kind), pattern) for kind, pattern in differing.keys(node)
+            )
         case q.Missing(param, missing):
             return {"p": {"$ne": param} if missing else param}
         case q.FullText():
@@ -100,7 +114,7 @@ def equalities(node: Node, place: Place) -> list[str] | None:
         case q.RefersTo(param, target, version):
             return [place.head(param, "v") + f"{target} {version}" if version else place.head(param, "r") + target]
         case q.RefersToIdentifier(param, system, value, target_type) if value is not None:
-            return [_identifier(place, param, system, target_type) + value]
+            return [start + value for start in _identifiers(place, param, system, target_type)]
         case q.StringIs(param, TextMode.EXACT, value) if param != "phonetic":
             return [place.head(param, "s") + f"{normalise(value)}{UNIT}{value}"]
         case q.UriIs(param, TextMode.EXACT, value):
@@ -124,11 +138,12 @@ def _token(system: str | None, code: str) -> list[tuple[str, str]]:
     return [("t", f"{system} {code}")]
 
 
-def _identifier(place: Place, param: str, system: str | None, target_type: str) -> str:
-    """Return what precedes the value in the key of a Reference.identifier."""
-    kind = ("ic" if system is None else "it") + ("t" if target_type else "")
-    typed = f"{target_type}{UNIT}" if target_type else ""
-    return place.head(param, kind) + typed + ("" if system is None else f"{system} ")
+def _identifiers(place: Place, param: str, system: str | None, target_type: str) -> list[str]:
+    """Return what may precede the value in the key of a Reference.identifier: the type that is asked, and none stated."""
+    kind, found = ("ic", "") if system is None else ("it", f"{system} ")
+    typed = place.head(param, f"{kind}t")
+    known = f"{typed}{target_type}{UNIT}" if target_type else place.head(param, kind)
+    return [known + found, f"{typed}{UNIT}{found}"]
 
 
 def _ancestors(uri: str) -> list[str]:
@@ -163,14 +178,14 @@ def _value(node: Node, place: Place) -> Document:
         case q.TokenText(param, normal):
             return begins(keys, place.head(param, "x") + normal)
         case q.RefersToIdentifier(param, system, None, target_type):
-            return _in_system(keys, _identifier(place, param, system, target_type), system)
+            return any_of(_in_system(keys, one, system) for one in _identifiers(place, param, system, target_type))
         case q.StringIs(param, mode, value):
             return _string(keys, place.head(param, "s"), mode, value)
         case q.UriIs(param, TextMode.BELOW, value):
             start = place.head(param, "u") + value
             return any_of((among(keys, (start,)), begins(keys, start if value.endswith("/") else start + "/")))
         case q.UriIs(param, TextMode.CONTAINS, value):
-            return _matching(keys, place.head(param, "u"), rf"[\s\S]*{_literal(value)}")
+            return matching(keys, place.head(param, "u"), rf"[\s\S]*{literal(value)}")
         case q.DateCompare(param, prefix, lo, hi):
             name = place.name(param)
             dates = ranges.Dates(keys, f"d{place.occurrence}", place.head(param, "d"), place.head(param, "e"), name)
@@ -204,21 +219,11 @@ def _string(keys: str, start: str, mode: TextMode, value: str) -> Document:
         case TextMode.WHOLE:
             return begins(keys, f"{start}{value}{UNIT}")
         case TextMode.CONTAINS:
-            return _matching(keys, start, rf"[^\x1f]*{_literal(value)}")
+            return matching(keys, start, rf"[^\x1f]*{literal(value)}")
         case TextMode.EXACT:  # of `phonetic`, whose folded text is not that of the text
-            return _matching(keys, start, rf"[^\x1f]*\x1f{_literal(value)}(?![\s\S])")
+            return matching(keys, start, rf"[^\x1f]*\x1f{literal(value)}(?![\s\S])")
         case _:
             raise ValueError(f"a string is not compared with {mode}")
-
-
-def _matching(keys: str, start: str, pattern: str) -> Document:
-    """The array has a key of this pattern; what it begins with bounds the part of the index that is read."""
-    return {keys: {"$regex": f"^{_literal(start)}{pattern}"}}
-
-
-def _literal(text: str) -> str:
-    """Return a pattern for the text itself; BSON cannot hold the character 0 in a pattern."""
-    return re.escape(text).replace("\\\x00", "\\x00").replace("\x00", "\\x00")
 
 
 def _full_text(node: q.FullText, place: Place) -> Document:
@@ -229,7 +234,7 @@ def _full_text(node: q.FullText, place: Place) -> Document:
         words = phrase.split()
         pieces += [among("w", (word(place.type, param, one) for param in params)) for one in words]
         if len(words) > 1:
-            pattern = {"$regex": f" {_literal(phrase)} "}
+            pattern = {"$regex": f" {literal(phrase)} "}
             pieces.append(any_of({fields[param]: pattern} for param in params))
     return all_of(pieces)
 

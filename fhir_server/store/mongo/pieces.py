@@ -1,5 +1,6 @@
 """Pieces of a filter: equalities and ranges of index keys, and how filters are combined."""
 
+import re
 from collections.abc import Iterable
 
 from fhir_server.store.mongo.link import Document
@@ -66,3 +67,13 @@ def successor(prefix: str) -> str:
     kept = prefix.rstrip(chr(_LAST))
     code = ord(kept[-1])
     return kept[:-1] + chr(_SURROGATES[1] if code == _SURROGATES[0] else code + 1)
+
+
+def matching(keys: str, start: str, pattern: str) -> Document:
+    """The array has a key of this pattern; what it begins with bounds the part of the index that is read."""
+    return {keys: {"$regex": f"^{literal(start)}{pattern}"}}
+
+
+def literal(text: str) -> str:
+    """Return a pattern for the text itself; BSON cannot hold the character 0 in a pattern."""
+    return re.escape(text).replace("\\\x00", "\\x00").replace("\x00", "\\x00")

@@ -12,6 +12,7 @@ from fhir_server.search.query import (
     And,
     Chain,
     CompositeIs,
+    Equality,
     Has,
     Node,
     Not,
@@ -19,6 +20,7 @@ from fhir_server.search.query import (
     Or,
     RefersToIdentifier,
     TokenIs,
+    Unequal,
 )
 from fhir_server.search.values import (
     CompositeEntry,
@@ -91,6 +93,11 @@ class Questions:
                 return Or((node, replace(node, value=self._token(value))))
             case RefersToIdentifier(_, system, value) if value is not None and is_number(value):
                 return self._either(node, replace(node, value=self._token(value)), system)
+            case Unequal(param, values):
+                asked = [self.rewritten(value) for value in values]
+                found = [one for part in asked for one in (part.parts if isinstance(part, Or) else (part,))]
+                same = all(map(_same, asked, values))
+                return node if same else Unequal(param, tuple(one for one in found if isinstance(one, Equality)))
             case And(parts):
                 return self._with(node, parts)
             case Or(parts):

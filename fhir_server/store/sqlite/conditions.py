@@ -8,11 +8,11 @@ from itertools import groupby
 
 from fhir_server.search import query as q
 from fhir_server.search.query import Node, TextMode
-from fhir_server.store.sqlite import ranges, shapes, words
+from fhir_server.store.sqlite import differing, ranges, shapes, words
 from fhir_server.store.sqlite.encode import component, system_code, typed
 from fhir_server.store.sqlite.keys import Key, equalities
 from fhir_server.store.sqlite.names import Execute, Names
-from fhir_server.store.sqlite.sql import FALSE, TRUE, Sql, among, begins, both, joined, successor
+from fhir_server.store.sqlite.sql import FALSE, TRUE, Sql, among, begins, both, exists, joined, successor
 
 Register = Callable[[q.CompositeIs], int]
 """Gives a composite node a number by which the SQL function `paired` finds it."""
@@ -93,7 +93,7 @@ class Conditions:
                 return Sql(f"NOT {inner}", inner.values)
             case q.IdIs(ids):
                 a = self.alias()
-                return _exists(f"version AS {a}", f"{a}.seq = {seq}", among(f"{a}.id", ids)) if ids else FALSE
+                return exists(f"version AS {a}", f"{a}.seq = {seq}", among(f"{a}.id", ids)) if ids else FALSE
             case q.LastUpdated():
                 return ranges.last_updated(node, seq)
             case q.Chain():
@@ -106,6 +106,8 @@ class Conditions:
                 return words.holds(node, self.alias, seq) if node.phrases else TRUE
             case q.Missing(param, missing):
                 return self._missing(param, missing, scope, seq)
+            case q.Unequal():
+                return differing.holds(node, scope.number, self.alias, seq)
             case _:
                 return self._value(node, scope, seq)
 
@@ -117,7 +119,7 @@ class Conditions:
             # a version has few references: each is looked up in a long list, instead of each of the list in the index
             column = f"+{a}.target" if table == "ref" and len(found) > _FEW else f"{a}.{found[0].column}"
             wanted = among(column, [key.value for key in found])
-            pieces.append(_exists(f"{table} AS {a}", f"{a}.p = ? AND {a}.seq = {seq}", wanted, p))
+            pieces.append(exists(f"{table} AS {a}", f"{a}.p = ? AND {a}.seq = {seq}", wanted, p))
         return joined(pieces, "OR", FALSE)
 
     def row(self, node: Node, scope: Scope, alias: str) -> tuple[str, Sql] | None:
@@ -151,10 +153,12 @@ class Conditions:
                 kinds = {None: ("c", "k"), "": ("k",)}.get(system, ())
                 wanted += [(kind, Sql(f"{column} > ''")) for kind in kinds]
             case q.RefersToIdentifier(param, system, None, target_type):
-                found = "" if system is None else system_code(system, "")
-                kind = "ic" if system is None else "it"
-                kind, found = (kind + "t", typed(target_type, found)) if target_type else (kind, found)
-                wanted = [(kind, begins(column, found) if system else _continues(column, found))]
+                kind, found = ("ic", "") if system is None else ("it", system_code(system, ""))
+                known = (kind + "t", typed(target_type, found)) if target_type else (kind, found)
+                starts = (known, (kind + "t", typed("", found)))
+                wanted = [
+                    (one, begins(column, start) if system else _continues(column, start)) for one, start in starts
+                ]
             case q.UriIs(param, TextMode.BELOW, value):
                 deeper = begins(column, value if value.endswith("/") else value + "/")
                 wanted = [("u", Sql(f"({column} = ? OR {deeper})", (value, *deeper.values)))]
@@ -188,12 +192,12 @@ class Conditions:
             table, wanted = found
             if wanted is FALSE:
                 return FALSE
-            return _exists(f"{table} AS {a} INDEXED BY {table}_seq", f"{a}.seq = {seq}", wanted)
+            return exists(f"{table} AS {a} INDEXED BY {table}_seq", f"{a}.seq = {seq}", wanted)
         b = self.alias()
         # `eq` cannot be probed by sequence without the value; what was written for the version is kept beside it.
         listed = f"doc AS {a} CROSS JOIN json_each({a}.keys, ?) AS {b}"
         pieces = [
-            _exists(listed, f"{a}.seq = {seq}", wanted, f'$."{p}"')
+            exists(listed, f"{a}.seq = {seq}", wanted, f'$."{p}"')
             for p, wanted in self.spans(node, scope, f"{b}.value")
         ]
         return joined(pieces, "OR", FALSE)
@@ -203,7 +207,7 @@ class Conditions:
         if p is None:
             return TRUE if missing else FALSE
         a = self.alias()
-        found = _exists(f"doc AS {a}", f"{a}.seq = {seq}", Sql(f"instr({a}.present, ?) > 0", (f",{p},",)))
+        found = exists(f"doc AS {a}", f"{a}.seq = {seq}", Sql(f"instr({a}.present, ?) > 0", (f",{p},",)))
         return Sql(f"NOT {found}", found.values) if missing else found
 
     def _chain(self, node: q.Chain, scope: Scope, seq: str) -> Sql:
@@ -237,15 +241,16 @@ class Conditions:
 
     def _composite(self, node: q.CompositeIs, scope: Scope, seq: str) -> Sql:
         within = scope.within(node.param)
-        pieces = [self.holds(part, within, seq) for part in node.parts]
+        pieces = [(part, self.holds(part, within, seq)) for part in node.parts]
         present = self._missing(node.param, False, scope, seq)
         a = self.alias()
         told_apart = Sql(f"({a}.composite IS NULL OR paired({a}.composite, ?))", (self._register(node),))
-        return both((present, *pieces, _exists(f"doc AS {a}", f"{a}.seq = {seq}", told_apart)))
-
-
-def _exists(tables: str, probe: str, wanted: Sql, *values: object) -> Sql:
-    return Sql(f"EXISTS (SELECT 1 FROM {tables} WHERE {probe} AND {wanted})", (*values, *wanted.values))
+        # what one occurrence lacks another may have: where there are several, only `paired` can tell
+        several = Sql(f"json_type({a}.composite, ?) IS NOT NULL", (f'$."{node.param}"',))
+        nots = [piece for part, piece in pieces if isinstance(part, q.Not)]
+        lacking = joined((several, both(nots)), "OR", FALSE) if nots else TRUE
+        having = (piece for part, piece in pieces if not isinstance(part, q.Not))
+        return both((present, *having, exists(f"doc AS {a}", f"{a}.seq = {seq}", both((told_apart, lacking)))))
 
 
 def _of(table: str, p: int | None, alias: str, wanted: Sql) -> tuple[str, Sql]:

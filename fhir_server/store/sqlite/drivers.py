@@ -112,6 +112,9 @@ def driver_of(node: Node, scope: Scope, conditions: Conditions) -> Driver | None
             return Driver(Rank.RANGE, (Sql(f"({found_text}) AS d WHERE 1", found_text.values),), node)
         case q.Missing():
             return _by_shape(node, scope)
+        case q.Unequal(param):
+            present = _by_shape(q.Missing(param, missing=False), scope)
+            return present and present._replace(node=None)
         case q.Near():
             return _by_cells(node, scope, conditions)
         case q.CompositeIs(param, parts):

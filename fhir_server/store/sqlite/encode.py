@@ -5,7 +5,7 @@ r"""Index entries → rows of the index tables.
   c  code of any other token             t  `system code` of a token, ` code` when it has no system
   o  `system code\x1fvalue` of an Identifier with a type
   u  a URI                               v  `target version` of a reference that names a version
-  ic, it  as c and t, for Reference.identifier; ict, itt  the same behind `Type\x1f`
+  ic, it  as c and t, for the identifier of a reference of a known type; ict, itt  the same behind `Type\x1f`, of others behind `\x1f`
 White space ends a system without doubt: a FHIR uri has none.
 Other kinds: r (ref), s (str), x (str, the display texts of a token), d (dt), n (num), q (qty), b (qty, in base units), g (geo).
 The parts of a composite are rows of the parameters `composite$0`, `composite$1`.
@@ -178,11 +178,11 @@ def _reference(build: _Builder, param: str, entry: ReferenceEntry) -> None:
         if version:
             build.equal(param, "v", target_version(target, version))
     if system or value:
-        build.equal(param, "ic", value)
-        build.equal(param, "it", system_code(system, value))
         if target_type:
-            build.equal(param, "ict", typed(target_type, value))
-            build.equal(param, "itt", typed(target_type, system_code(system, value)))
+            build.equal(param, "ic", value)
+            build.equal(param, "it", system_code(system, value))
+        build.equal(param, "ict", typed(target_type, value))
+        build.equal(param, "itt", typed(target_type, system_code(system, value)))
 
 
 def _string(build: _Builder, param: str, entry: StringEntry) -> None:

@@ -38,7 +38,8 @@ def equalities(node: Node, number: Number) -> list[Key] | None:
             return [] if p is None else [Key("ref", p, target)]
         case q.RefersToIdentifier(param, system, value, target_type) if value is not None:
             kind, found = ("ic", value) if system is None else ("it", system_code(system, value))
-            return _eq(number, param, [(kind + "t", typed(target_type, found)) if target_type else (kind, found)])
+            known = (kind + "t", typed(target_type, found)) if target_type else (kind, found)
+            return _eq(number, param, [known, (kind + "t", typed("", found))])
         case q.UriIs(param, TextMode.EXACT, value):
             return _eq(number, param, [("u", value)])
         case q.UriIs(param, TextMode.ABOVE, value):

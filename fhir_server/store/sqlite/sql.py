@@ -90,6 +90,11 @@ def begins(column: str, prefix: str) -> Sql:
     return Sql(f"({column} >= ? AND {column} < ?)", (prefix, beyond))
 
 
+def exists(tables: str, probe: str, wanted: Sql, *values: object) -> Sql:
+    """There is a row of the tables; `values` are those of the probe."""
+    return Sql(f"EXISTS (SELECT 1 FROM {tables} WHERE {probe} AND {wanted})", (*values, *wanted.values))
+
+
 def successor(prefix: str) -> str | None:
     """Return the least text that is greater than every text with this prefix; None when there is none."""
     kept = prefix.rstrip(chr(_LAST))

@@ -1,7 +1,10 @@
 """What must be looked up before a search can run: told from its text, and remembered only where it cannot change."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +15,7 @@ from fhir_server.interactions.search_lookups import lookups_on, needs_lookup, re
 from fhir_server.model.errors import Malformed
 from fhir_server.search.refusals import NotOffered
 from fhir_server.settings import Settings
+from tests.contract.store.staged import SetClock
 
 BASE = "http://127.0.0.1:8080/fhir"
 GENDERS = "http://hl7.org/fhir/ValueSet/administrative-gender"
@@ -40,6 +44,27 @@ def test_a_search_that_may_look_something_up_is_known_by_its_names(name: str) ->
 )
 def test_any_other_is_read_without_a_snapshot(name: str) -> None:
     assert not needs_lookup([(name, ":in,:below")])
+
+
+def test_a_unit_that_is_not_common_is_read_where_nobody_waits_for_it() -> None:
+    """In a process of its own: whatever loads the library makes every unit one that is at hand."""
+    script = """
+from fhir_server.interactions.search_lookups import needs_lookup
+from fhir_server.search.units import UCUM, conversion
+rare, common = f"gt5|{UCUM}|[oz_av]/[gal_us]", f"gt5|{UCUM}|mg"
+told = [needs_lookup([("value-quantity", v)]) for v in (common, rare, f"{common},{rare}", f"c${rare}$d", "gt5||x")]
+assert conversion("[oz_av]/[gal_us]").factor > 0
+print(told, needs_lookup([("value-quantity", rare)]))
+"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert ran.stdout.strip() == "[False, True, True, True, False] False"
+
+
+def test_the_present_is_that_of_the_clock_of_the_engine(engine: Engine) -> None:
+    clock = SetClock()
+    request = Request("GET", "Task", base=BASE)
+    asked = read_search(replace(engine, clock=clock), request, "Task", (("overdue", "true"),), often=True)
+    assert f"lo={clock.now * 1_000}" in repr(asked.where)
 
 
 def test_without_lookups_what_asks_for_one_is_refused(engine: Engine) -> None:

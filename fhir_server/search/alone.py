@@ -1,8 +1,9 @@
 """Searches that are judged of one resource alone: filters of the feed, criteria of subscriptions, triggers of topics.
 
-They are judged when that resource changes, and only then. So a search is refused that could come true, or stop being true,
-without such a change: one that looks at other resources (chains, `_has`, `_list`), at the hierarchy of a resource or of
-codes, or at the present.
+They are judged when that resource changes. So a search is refused that could come true, or stop being true, without such a change: one
+that looks at other resources (chains, `_has`, `_list`), at the hierarchy of a resource or of codes, or at the present.
+
+Scopes are read once and kept, but asked of the store each time: they may look at other resources (`lasting`).
 """
 
 from collections.abc import Sequence
@@ -50,7 +51,24 @@ def alone(registry: Registry, resource_type: str, parameters: Sequence[tuple[str
     return _alone(registry, resource_type, sent, own_base)
 
 
+def lasting(registry: Registry, resource_type: str, parameters: Sequence[tuple[str, str]]) -> Node:
+    """Read a search that means the same whenever it is asked: chains, `_has` and `_list` are taken, all else as by `alone`.
+
+    Raises NotAlone for one that does not, FhirError for what cannot be understood.
+    """
+    return _read(registry, resource_type, tuple(parameters), "")
+
+
 def _alone(registry: Registry, resource_type: str, parameters: tuple[tuple[str, str], ...], own_base: str) -> Node:
+    where = _read(registry, resource_type, parameters, own_base)
+    if _looks_elsewhere(where):
+        raise NotAlone(
+            "chained parameters, _has and _list look at other resources; name what the resource itself says, such as a reference"
+        )
+    return where
+
+
+def _read(registry: Registry, resource_type: str, parameters: tuple[tuple[str, str], ...], own_base: str) -> Node:
     def at(now_us: int) -> SearchRequest:
         return parse_search(
             registry, resource_type, parameters, strict=True, own_base=own_base,
@@ -61,10 +79,6 @@ def _alone(registry: Registry, resource_type: str, parameters: tuple[tuple[str, 
     controls = [name for name, _ in asked.used if shapes_answer(name)]
     if controls:
         raise NotAlone(f"{controls[0]} shapes an answer and says nothing of a resource")
-    if _looks_elsewhere(asked.where):
-        raise NotAlone(
-            "chained parameters, _has and _list look at other resources; name what the resource itself says, such as a reference"
-        )
     if at(_LATE).where != asked.where:
         raise NotAlone(
             "overdue, and ap on a date, ask of the present, and come true without a change; name the dates, or search for it"

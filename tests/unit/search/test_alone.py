@@ -3,9 +3,9 @@
 import pytest
 
 from fhir_server.model.errors import FhirError
+from fhir_server.search.alone import NotAlone, alone, parameters_of
 from fhir_server.search.parameters import Registry
 from fhir_server.search.parse import parse_search
-from fhir_server.workflow.alone import NotAlone, alone, parameters_of
 
 REGISTRY = Registry.load()
 

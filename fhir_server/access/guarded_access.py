@@ -7,7 +7,7 @@ from fhir_server.access.glass import open_glasses
 from fhir_server.access.guarded import ANYTHING, LETTERS, Asked, GuardedSnapshot
 from fhir_server.access.guarded_memory import Memory
 from fhir_server.access.policies import Act, Policy, Table
-from fhir_server.access.policies_nodes import PERMITS, SERVES
+from fhir_server.access.policies_nodes import PERMITS, SERVES, WRITER
 from fhir_server.access.principal import Principal
 from fhir_server.model.clock import Clock, SystemClock
 from fhir_server.model.codec import decode_stored
@@ -132,7 +132,9 @@ class Access:
         return found
 
     def _represented(self, snapshot: Snapshot, relative: str) -> tuple[str, ...]:
-        """Return the patient for whom a RelatedPerson has a mandate: an active Consent that permits this very person."""
+        """Return the patient for whom a RelatedPerson has a mandate: an active Consent that permits this very person,
+        written by somebody else.
+        """
         kind, _, identity = relative.partition("/")
         version = snapshot.current(kind, identity)
         if version is None or version.body is None:
@@ -146,6 +148,7 @@ class Access:
                 RefersTo("patient", patient),
                 TokenIs("status", None, "active"),
                 TokenIs("_tag", PERMITS, relative),
+                Not(TokenIs("_tag", WRITER, relative)),
                 current,
             )
         )

@@ -18,8 +18,9 @@ from fhir_server.access.principal import Principal
 from fhir_server.access.scopes import Scope, permitting
 from fhir_server.artifacts import r4
 from fhir_server.model.clock import Clock
+from fhir_server.model.errors import Forbidden
+from fhir_server.search.alone import NotAlone, lasting
 from fhir_server.search.parameters import Registry
-from fhir_server.search.parse import parse_search
 from fhir_server.search.query import EVERYTHING, NOTHING, Node
 
 Act = Literal["read", "write", "create"]
@@ -169,7 +170,10 @@ class Policy:
     def _where(self, scope: Scope, resource_type: str) -> Node:
         if not scope.where:
             return EVERYTHING
-        return parse_search(self._registry, resource_type, scope.where, strict=True).where
+        try:
+            return lasting(self._registry, resource_type, scope.where)
+        except NotAlone as error:
+            raise Forbidden(f"The scope {scope.text} cannot be kept to: {error}.", key="scope-insufficient") from error
 
     def grants(self, resource_type: str, letter: str) -> bool:
         """Tell whether the scopes grant an interaction on a type at all; without scopes they do."""

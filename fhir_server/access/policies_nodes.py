@@ -36,6 +36,7 @@ Rule: TypeAlias = "str | Mapping[str, Any]"
 ACCESS: Final = "https://w3id.org/social-referral/access/"
 """What the systems of the tags begin with that the server sets in `meta.tag`; a tag that a client sends is dropped."""
 WRITER, READER, TAKER = ACCESS + "writer", ACCESS + "reader", ACCESS + "taker"
+ASKER: Final = ACCESS + "asker"
 PERMITS, CLOSES = ACCESS + "permits", ACCESS + "closes"
 AREA, SERVES = ACCESS + "area", ACCESS + "serves"
 UNKNOWN_AREA: Final = "unknown"
@@ -156,6 +157,12 @@ class Builder:
     def _known(self, resource_type: str, param: str) -> None:
         if param not in self._registry.of(resource_type):
             raise ValueError(f"{resource_type} has no search parameter {param}")
+
+
+def tagged(resource: Mapping[str, Any], system: str) -> frozenset[str]:
+    """Return the codes of the tags that a resource has under one system of the server."""
+    tags = (resource.get("meta") or {}).get("tag", ())
+    return frozenset(str(tag.get("code", "")) for tag in tags if tag.get("system") == system)
 
 
 def person_params(registry: Registry, resource_type: str) -> tuple[str, ...]:

@@ -1,11 +1,13 @@
 """Access control of one unit of work: what its caller sees, and whether each write of it is allowed."""
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from fhir_server.access.guarded import GuardedSnapshot
 from fhir_server.access.policies import Act
 from fhir_server.access.principal import Principal
 from fhir_server.interactions.context import Engine
+from fhir_server.interactions.guarding_claims import Claim
 from fhir_server.interactions.stamps import Stamping, sent_writer, stamped
 from fhir_server.interactions.stamps_area import Areas
 from fhir_server.model.clock import render_instant
@@ -15,6 +17,9 @@ from fhir_server.model.resource import Resource, walk
 from fhir_server.store.port import Snapshot, UnitOfWork, Version
 from fhir_server.workflow.effects import Related
 from fhir_server.workflow.links import Links
+
+if TYPE_CHECKING:
+    from fhir_server.interactions.unit import Unit  # which calls what is here
 
 _IMPORTERS = frozenset({"operator", "platform"})
 _LETTERS = {"POST": "c", "PUT": "u", "PATCH": "u", "DELETE": "d"}
@@ -79,7 +84,8 @@ class Guarding:
     def strange_targets(self, resource: Resource, before: Resource | None, root: str) -> list[tuple[str, str]]:
         """Return `(expression, reference)` of the references that a change adds to what the caller does not see.
 
-        Without this a caller could refer to what is hidden, and see it by that.
+        Asked at the end of the unit of work. What the unit wrote shows its writer nothing of others by being there: every
+        link in policies.json starts from what somebody else wrote, which a test holds it to.
         """
         if not isinstance(self.view, GuardedSnapshot) or self.imports:
             return []
@@ -89,6 +95,11 @@ class Guarding:
             for path, text in self._references(resource, root)
             if text not in known and not self._seen(self.view, text)
         ]
+
+    def require_claims(self, unit: "Unit", after: Resource, before: Resource | None, root: str) -> None:
+        """Raise Forbidden or Conflict where a change says of others what is not its caller's to say."""
+        if isinstance(self.view, GuardedSnapshot) and not self.imports:
+            Claim(unit, self.view, after, before, root).require()
 
     def _references(self, resource: Resource, root: str) -> list[tuple[str, str]]:
         found = ((path, element.get("reference")) for path, element in walk(resource, root))

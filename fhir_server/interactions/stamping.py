@@ -15,6 +15,7 @@ from fhir_server.access.principal import Principal
 from fhir_server.interactions import audit
 from fhir_server.interactions.context import Engine
 from fhir_server.interactions.guarding import Guarding
+from fhir_server.interactions.offer_facts import Place
 from fhir_server.interactions.stamps import sent_writer
 from fhir_server.interactions.unit import Unit
 from fhir_server.model.clock import render_instant
@@ -95,10 +96,17 @@ def _stamped(unit: Unit, guard: Guarding, version: Version, writer: str) -> Vers
     if current is None or current.body is None or current.version != version.version:
         return None
     before: Resource = decode_stored(current.body)
-    known = sent_writer(before) or writer
+    known = sent_writer(before) or ("" if _is_area(before) else writer)
     after = guard.stamped_for(before, None, unit, known, operates=True)
     if canonical(after) == canonical(before):
         return None
     stored = with_server_fields(after, current.id, current.version + 1, render_instant(uow.last_updated))
     entries = engine.extractor.extract(stored)
     return uow.put(current.type, current.id, current.version + 1, encode(stored), entries, "PUT")
+
+
+def _is_area(resource: Resource) -> bool:
+    """Tell whether a resource is an area, which is the operator's and gets no writer: areas that organisations wrote do not count."""
+    if resource["resourceType"] != "Location" or "managingOrganization" in resource:
+        return False
+    return any(True for _ in Place(resource).area_keys())

@@ -1,7 +1,8 @@
 """What the server notes in `meta.tag` of a resource so that the policies can tell, from it alone, who may see it.
 
 `writer` is the organisation (or person) that created it. `reader` are the organisations that a governed ServiceRequest or
-Task is between, or `pool`; `taker` are those that took a Task up; `area` are the areas in which the person lived when it
+Task is between, or `pool`; `taker` are those that took a Task up, `asker` those that asked for it and do not work on it
+themselves, who see what it reports; `area` are the areas in which the person lived when it
 was first known, or `unknown`. On a PractitionerRole `serves` are its areas, as far as an operator said so. On a Consent,
 `permits` and `closes` are the provisions as far as reading goes: `Organization/7`, `*` for everybody, with `#Type` where
 only one part is meant. What a client sends under these systems is dropped.
@@ -13,6 +14,7 @@ from typing import Final, NamedTuple
 from fhir_server.access.policies_nodes import (
     ACCESS,
     AREA,
+    ASKER,
     CLOSES,
     PERMITS,
     READER,
@@ -116,6 +118,7 @@ def _tags(resource: Resource, links: Links) -> Iterator[Tag]:
         if kind == "Task":
             yield from _task(resource, links)
             readers |= _senders(resource, links)
+            yield from ((ASKER, code) for code in sorted(readers - links.organizations(resource.get("owner"))))
         yield from ((READER, code) for code in sorted(readers))
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from fhir_server.access.principal import PLATFORM, Principal
 from fhir_server.interactions import audit
 from fhir_server.interactions.context import Engine
+from fhir_server.interactions.deletions import require_nothing_open
 from fhir_server.interactions.guarding import Guarding
 from fhir_server.interactions.request import Request
 from fhir_server.interactions.subscriptions_admission import admit, forget
@@ -52,6 +53,8 @@ class Unit:
         self._sending = False
         """Whether a change of the caller is judged that may send something: it relies on Consents that the caller sees."""
         self._strange: list[tuple[Resource, Resource | None, str]] = []
+        """What the caller wrote, what it was before, and where it stands in what was sent."""
+        self._deleted: list[str] = []
 
     def write(self, resource: Resource, resource_id: str, method: str, current: Version | None) -> Version:
         """Store a resource as the version after `current`; an identical one changes nothing and keeps its version.
@@ -104,12 +107,14 @@ class Unit:
         if current.type == "Subscription":
             forget(self, current.id)
         self._about.append(current.body or b"")
+        self._deleted.append(target)
         self._record(version, decode_stored(current.body or b"null"), None)
         return version
 
     def settle(self) -> None:
         """Let the rules judge every change and carry out their effects, then write the audit trail."""
         self._require_seen_targets()
+        self._require_claims()
         principal = self.guard.party
         for _ in range(_ROUNDS):
             changes, self._changes = self._changes, []
@@ -185,9 +190,17 @@ class Unit:
         issues = [
             _not_stored(path, text) for change in self._strange for path, text in self.guard.strange_targets(*change)
         ]
-        self._strange = []
         if issues:
             raise Conflict(issues=issues)
+
+    def _require_claims(self) -> None:
+        """Raise where the caller says of others what is not its to say, or leaves an open referral without its person."""
+        strange, self._strange = self._strange, []
+        for after, before, root in strange:
+            self.guard.require_claims(self, after, before, root)
+        deleted, self._deleted = self._deleted, []
+        if deleted:
+            require_nothing_open(self, deleted)
 
     def _stored(self, text: str) -> bool:
         parsed = parse_reference(text, self.engine.own_base)

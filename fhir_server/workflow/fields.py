@@ -6,9 +6,9 @@ from typing import Final
 from fhir_server.model.issue import Issue
 from fhir_server.model.resource import Resource
 from fhir_server.workflow.case import Case
-from fhir_server.workflow.codes import Actor
+from fhir_server.workflow.codes import CONSENT_REVOKED, STATUS_REASON, Actor
 from fhir_server.workflow.keys import sentence, violation
-from fhir_server.workflow.links import Links, items
+from fhir_server.workflow.links import Links, codings, items
 from fhir_server.workflow.wording import TRANSLATION
 
 TASK_FROZEN: Final = ("for", "focus", "basedOn", "requester", "intent", "code", "authoredOn")
@@ -95,7 +95,7 @@ def request_field_issues(case: Case) -> tuple[Issue, ...]:
 def _allowed(case: Case) -> frozenset[str]:
     """Return what the union of the actors may change in the state that the Task was in."""
     by_actor: dict[Actor, frozenset[str]] = {
-        "owner": OWNER_FIELDS,
+        "owner": OWNER_FIELDS - {"output", "statusReason"} if _silenced(case.before) else OWNER_FIELDS,
         "claimant": OWNER_FIELDS,
         "person": PERSON_FIELDS,
         "requester": REQUESTER_FIELDS,
@@ -106,6 +106,17 @@ def _allowed(case: Case) -> frozenset[str]:
     if "requester" in case.actors and case.status_before == "requested":
         allowed |= {"owner"}
     return allowed
+
+
+def _silenced(task: Resource | None) -> bool:
+    """Tell whether nothing more is reported on a Task: the person withdrew the Consent, or it should never have been.
+
+    Its owner perhaps never took it up, and nobody may be told more of the person by it. A note can still be made.
+    """
+    if task is None:
+        return False
+    withdrawn = (STATUS_REASON, CONSENT_REVOKED) in set(codings(task.get("statusReason")))
+    return task.get("status") == "entered-in-error" or (task.get("status") == "cancelled" and withdrawn)
 
 
 def _owner_issues(case: Case) -> Iterator[Issue]:

@@ -194,10 +194,11 @@ def request(identity: str, patient: str, by: str, **more: Any) -> dict[str, Any]
 
 def task(identity: str, focus: str, patient: str, by: str, owner: str, status: str) -> dict[str, Any]:
     readers = f"Organization/{by} " + (f"Organization/{owner}" if owner else "pool")
+    told = {"asker": f"Organization/{by}", "area": AREAS.get(patient, "unknown")}
     takers = f"Organization/{owner}" if status == "accepted" else ""
     made = {
         "resourceType": "Task", "id": identity, "status": status, "focus": reference(focus), "for": reference(patient),
-        "requester": reference(f"Organization/{by}"), "meta": tags(reader=readers, taker=takers, area=AREAS.get(patient, "unknown")),
+        "requester": reference(f"Organization/{by}"), "meta": tags(reader=readers, taker=takers, **told),
     }  # fmt: skip
     return {**made, "owner": reference(f"Organization/{owner}")} if owner else made
 

@@ -8,7 +8,9 @@ import pytest
 from fhir_server.app import build_engine
 from fhir_server.settings import Settings
 from tests.contract.store.mongo_server import NAMED, running
+from tests.property.access_grabs import REFERRALS
 from tests.property.access_world import World, furnish
+from tests.property.test_access_grabs import prey, run, seen
 from tests.property.test_access_matrix import filled, holds, is_shown, unlike
 
 CALLERS = ["gp2", "cbo", "worker", "ann"]
@@ -70,3 +72,10 @@ def test_a_total_and_a_bundle_count_what_is_seen(world: World, caller: str) -> N
         if holds(thing, world.ask(caller, "POST", "", sent)) != expected:
             wrong.append(thing.key)
     assert wrong == []
+
+
+def test_nobody_comes_to_see_what_it_writes_about(world: World) -> None:
+    before = seen(world, "cbo2")
+    for way in REFERRALS.values():
+        run(world, "cbo2", way(prey("cbo2")))
+    assert seen(world, "cbo2") == before

@@ -1,5 +1,6 @@
 """The table of policies: complete, checked when it is read, and built into nodes as the language says."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,17 +8,19 @@ import pytest
 
 from fhir_server.access import policies
 from fhir_server.access.policies import Policy, Table, roles_of
-from fhir_server.access.policies_nodes import any_of, every_of, local
+from fhir_server.access.policies_nodes import ASKER, WRITER, Asker, Builder, any_of, every_of, local
 from fhir_server.access.principal import PLATFORM, Principal
 from fhir_server.access.scopes import parse_scopes
 from fhir_server.artifacts import r4
 from fhir_server.artifacts.catalog import Catalog
 from fhir_server.artifacts.source import default_root
 from fhir_server.model.clock import SystemClock
+from fhir_server.model.errors import Forbidden
 from fhir_server.search.parameters import Registry
-from fhir_server.search.query import EVERYTHING, NOTHING, Chain, Has, Not, Or, RefersTo, TokenIs
+from fhir_server.search.query import EVERYTHING, NOTHING, And, Chain, Has, Node, Not, Or, RefersTo, TokenIs
 
 ONE, TWO = RefersTo("owner", "Organization/1"), TokenIs("status", None, "active")
+_THEIRS = Not(TokenIs("_tag", WRITER, "Organization/1"))
 LINK = Has("Task", "focus", ONE)
 
 
@@ -63,6 +66,30 @@ def test_what_no_rule_allows_is_denied(registry: Registry) -> None:
     assert policy(registry, PLATFORM).read("Patient") == EVERYTHING
 
 
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("overdue=true", "overdue"),
+        ("authored-on=ap2026", "ap on a date"),
+        ("owner:Organization.name=x", "chained parameters"),
+        ("_has:Provenance:target:_id=p", "_has"),
+        ("code:in=http://example.org/v", ":in"),
+        ("owner:below=Organization/1", "hierarchy of Organization"),
+    ],
+)
+def test_a_scope_that_means_something_else_tomorrow_is_refused_by_name(
+    registry: Registry, asked: str, told: str
+) -> None:
+    scope = f"system/Task.rs?{asked}"
+    narrow = policy(registry, Principal("Organization/1", scopes=parse_scopes(scope)))
+    for _ in range(2):
+        with pytest.raises(Forbidden) as refusal:
+            narrow.read("Task")
+        assert scope in str(refusal.value)
+        assert told in str(refusal.value)
+    assert narrow.read("Patient") == NOTHING
+
+
 def test_a_scope_narrows_what_a_policy_allows_and_widens_nothing(registry: Registry) -> None:
     narrow = Principal("Organization/1", scopes=parse_scopes("system/Task.rs?status=requested system/Patient.c"))
     found = policy(registry, narrow)
@@ -97,3 +124,41 @@ def test_nodes_are_joined_in_as_few_as_it_takes_with_the_cheap_ones_first() -> N
     assert any_of((LINK, EVERYTHING)) == EVERYTHING
     assert every_of((ONE, NOTHING)) == NOTHING
     assert every_of((EVERYTHING, ONE)) == ONE
+
+
+def test_no_link_to_what_a_caller_wrote_itself_lets_it_see_anything(registry: Registry) -> None:
+    """Else a caller would refer to what is hidden, and see it by that: every link that grants starts from others' words."""
+    table = Table.load(registry)
+    builder = Builder(table.fragments, registry, Asker("Organization/1", ("Patient/1",), areas=("Location/1",)))
+    ways = {
+        (kind, role)
+        for kind, acts in table.types.items()
+        for role, rule in acts["read"].items()
+        for link in _outermost(builder.node(rule, kind, kind))
+        if not _by_others(link)
+    }
+    # a message says itself to whom it is, and the Task or referral that it is about is read without it
+    assert ways == {("Communication", "member"), ("CommunicationRequest", "member")}
+
+
+def _outermost(node: Node) -> Iterator[Has | Chain]:
+    """Yield the links of a node that may let somebody see; what lies within `Not` takes away only."""
+    match node:
+        case And(parts) | Or(parts):
+            for part in parts:
+                yield from _outermost(part)
+        case Has() | Chain():
+            yield node
+
+
+def _by_others(node: Node) -> bool:
+    """Tell whether a node holds by nothing but what somebody else wrote, or the server says of what was asked."""
+    match node:
+        case And(parts):
+            return any(map(_by_others, parts))
+        case Or(parts):
+            return all(map(_by_others, parts))
+        case Has(part=part) | Chain(part=part):
+            return _by_others(part)
+        case _:
+            return node in (_THEIRS, TokenIs("_tag", ASKER, "Organization/1"))

@@ -12,14 +12,14 @@ CSS = (Path(__file__).parents[2] / "fhir_server/http/pages/static/pages.css").re
 _FILLED = {"input", "select", "textarea"}
 
 
-def check_page(page: Page, language: str) -> None:
+def check_page(page: Page, language: str, notice: str = DEVELOPMENT_NOTICE) -> None:
     """Fail for a page without language, title, landmarks or one heading, with a nameless field, or with script or style in it."""
     assert page.text.startswith("<!DOCTYPE html>")
     assert page.root.get("lang") == language
     assert page.answer.headers["content-language"] == language
     assert "script-src 'self'" in page.answer.headers["content-security-policy"]
     assert "".join(page.all("title")[0].itertext()).strip(" ·")
-    assert DEVELOPMENT_NOTICE in "".join(page.all("header")[0].itertext())
+    assert notice in "".join(page.all("header")[0].itertext())
     assert len(page.all("main")) == len(page.all("h1")) == 1
     assert page.all("a", class_="skip")[0].get("href") == "#main"
     _no_code(page)

@@ -6,18 +6,18 @@ from typing import Any
 import httpx
 
 from tests.contract.store.mongo_server import database_url, running
-from tests.http.page_reader import PRACTICE, ROOT, Browser, fhir, load_region
+from tests.http.page_reader import OTHER, PRACTICE, ROOT, Browser, fhir, load_region
 
 SCAN = "/refer/questionnaires/quick-scan"
 NEED = "https://w3id.org/social-referral/CodeSystem/social-need|"
 DOMAINS = ("body", "mind", "daily-life", "network", "money")
 
 
-def publish_scan(base: str) -> None:
-    """Put the one questionnaire of the story on a server that does not publish its artefacts."""
-    sent = (ROOT / "profiles/questionnaires/Questionnaire-quick-scan.json").read_bytes()
+def publish(base: str, name: str) -> None:
+    """Put the one questionnaire of a story on a server that does not publish its artefacts."""
+    sent = (ROOT / f"profiles/questionnaires/Questionnaire-{name}.json").read_bytes()
     headers = {"X-Dev-Roles": "operator", "Content-Type": "application/fhir+json"}
-    assert httpx.put(f"{base}/Questionnaire/quick-scan", content=sent, headers=headers, timeout=60).status_code == 201
+    assert httpx.put(f"{base}/Questionnaire/{name}", content=sent, headers=headers, timeout=60).status_code == 201
 
 
 def referred(practice: Browser) -> str:
@@ -52,7 +52,7 @@ def test_the_whole_story_of_the_pages_runs_on_mongodb(fresh_server: Any) -> None
             cursor_key="ab" * 32, master_key="cd" * 32,
         )  # fmt: skip
         load_region(server.base)
-        publish_scan(server.base)
+        publish(server.base, "quick-scan")
         practice, helper, worker = (Browser(server.base) for _ in range(3))
         made = referred(practice)
         request = fhir(practice, f"ServiceRequest/{made}", PRACTICE, "referrer")
@@ -84,3 +84,66 @@ def test_the_whole_story_of_the_pages_runs_on_mongodb(fresh_server: Any) -> None
         for browser in (practice, helper, worker):
             browser.http.close()
         server.stop()
+
+
+def test_a_signal_a_hand_over_and_asking_again_run_on_mongodb(fresh_server: Any) -> None:
+    with running() as database:
+        server = fresh_server(
+            store=database_url(database.url, "pages"), enforce_access=True, publish_artifacts=False,
+            cursor_key="ab" * 32, master_key="cd" * 32,
+        )  # fmt: skip
+        load_region(server.base)
+        publish(server.base, "quality-of-life")
+        send_signal(server.base)
+        worker, other = Browser(server.base), Browser(server.base)
+        worker.sign_in("org-aanmeldpunt", "link-worker")
+        opened(worker, "/inbox/pool", "A person to be asked")
+        assert "Yvonne Peeters" in worker.submit("/accept").said()
+        assert "Noted. The referral has left." in worker.submit("/agreed", way="spoken").said()
+        worker.click("Go on with the referral at our place")
+        worker.submit("/accept")
+        worker.click("Hand over to somebody else")
+        worker.submit("/hand-over", button="find", find="Werkspoor", reason="Looks for work", way="spoken")
+        assert "Handed over." in worker.submit("/hand-over", button="send", recipient=f"Organization/{OTHER}").said()
+        other.sign_in(OTHER, "recipient")
+        opened(other, "/inbox/new", "Looks for work")
+        other.submit("/accept")
+        assert "closed" in other.submit("/feedback", kind="outcome", words="Works.", close="yes").said()
+
+        assert "six months" not in worker.open("/inbox/new").said()
+        opened(worker, "/inbox/new", "at the start")
+        worker.submit("/accept")
+        worker.click("Fill in: How do you look at your life?")
+        answered = {
+            str(one.get("name")): "7" for one in worker.page.all("input") if one.get("inputmode") == "decimal"
+        } | {"moment": str(worker.page.all("input", name="moment")[0].get("value"))}
+        told = worker.submit("/questions", button="go-on", **answered)
+        assert "Saved." in told.said(), told.said()
+        opened(worker, "/inbox/later", "Ask how it is now")
+        assert worker.submit("/accept").status == 422
+        for browser in (worker, other):
+            browser.http.close()
+        server.stop()
+
+
+def send_signal(base: str) -> None:
+    """Tell of somebody who was not asked yet, with plans for later."""
+    plan = "https://w3id.org/social-referral/PlanDefinition/"
+    told = {"name": "Yvonne Peeters", "phone": "02 555 01 09", "city": "Vilvoorde", "reason": "Alone", "need": "debt"}
+    parameter: list[dict[str, Any]] = [{"name": name, "valueString": text} for name, text in told.items()]
+    parameter += [{"name": "plan", "valueCanonical": plan + name} for name in ("outcomes", "follow-up-three-months")]
+    parameter.append({"name": "consent-pending", "valueBoolean": True})
+    headers = {"X-Dev-Organization": f"Organization/{PRACTICE}", "X-Dev-Roles": "referrer"}
+    body = {"resourceType": "Parameters", "parameter": parameter}
+    answer = httpx.post(
+        f"{base}/$refer", json=body, headers=headers | {"Content-Type": "application/fhir+json"}, timeout=60
+    )
+    assert answer.status_code == 200, answer.text
+
+
+def opened(browser: Browser, section: str, words: str) -> None:
+    """Open the card with these words."""
+    cards = browser.open(section).all("li", class_="card")
+    card = next((one for one in cards if words in "".join(one.itertext())), None)
+    assert card is not None, (words, browser.page.said())
+    assert browser.open(str(next(card.iter("a")).get("href"))).status == 200

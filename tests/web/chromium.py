@@ -79,14 +79,20 @@ class Chromium:
 
     def _arrive(self) -> None:
         deadline = time.monotonic() + 20
-        while time.monotonic() < deadline and self.run("document.documentElement?.dataset.old || ''") == "yes":
+        while time.monotonic() < deadline and self._seen("document.documentElement?.dataset.old || ''") in (
+            "yes",
+            None,
+        ):
             time.sleep(0.05)
         self.wait()
 
     def wait(self) -> None:
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
-            if self.run("document.readyState") == "complete" and self.run("location.href") != "about:blank":
+            if self._seen("document.readyState") == "complete" and self._seen("location.href") not in (
+                "about:blank",
+                None,
+            ):
                 return
             time.sleep(0.02)
         raise TimeoutError("the page did not load")
@@ -102,6 +108,15 @@ class Chromium:
         if "exceptionDetails" in answered:
             raise RuntimeError(json.dumps(answered["exceptionDetails"])[:2000])
         return answered["result"].get("value")
+
+    def _seen(self, script: str) -> Any:
+        """Return the value of a script that only looks, None while one page gives way to the next."""
+        try:
+            return self.run(script)
+        except RuntimeError as error:
+            if "navigated or closed" in str(error):
+                return None
+            raise
 
     def press(self, key: str) -> None:
         """Press a key: Tab, Enter or a space."""

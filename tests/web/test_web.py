@@ -1,126 +1,23 @@
 """The pages in a real browser: axe finds nothing serious, nothing is cut off on a phone, a keyboard is enough (`make test-web`)."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import RunningServer
-from tests.http.page_reader import HELPER, PRACTICE, Browser, load_region, refer
-from tests.web.chromium import Chromium, find_chromium
+from tests.http.page_reader import HELPER, PRACTICE
+from tests.web.chromium import find_chromium
+from tests.web.stage import SIZES, Stage
 
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "var/web/node_modules/axe-core/axe.min.js"
 LANGUAGES = ("nl", "fr", "en", "de")
 PICTURES = ROOT / "var/web/pictures"
-SIZES = {"phone": (360, 740), "desktop": (1280, 900)}
 pytestmark = [
     pytest.mark.skipif(not os.environ.get("TEST_WEB"), reason="make test-web runs these"),
     pytest.mark.skipif(find_chromium() is None, reason="needs Chromium; on Debian: apt-get install chromium"),
 ]
-
-
-class Stage:
-    """A browser, the server, and where a referral stands in it."""
-
-    def __init__(self, chromium: Chromium, root: str, task: str, new: str, sent: str) -> None:
-        self.chromium = chromium
-        self.root = root
-        self.people = 0
-        self.places = {
-            PRACTICE: ("referrer", ("/referrals", "/refer", "/refer/questionnaires/psychosocial-needs", "/refer/services?need=parenting&need=debt&place=1800&age=22",
-                       "/refer/person?need=parenting&place=1800&service=svc-opvoedingssteun", sent)),
-            HELPER: ("recipient", ("/inbox", new, task)),
-            "org-aanmeldpunt": ("link-worker", ("/region", "/inbox")),
-        }  # fmt: skip
-
-    def sign_in(self, organization: str, role: str) -> None:
-        self.chromium.open(f"{self.root}/sign-in")
-        if self.chromium.run("!!document.querySelector('form.out')"):
-            self.chromium.act("document.querySelector('form.out').requestSubmit()")
-        self.chromium.run(f"document.getElementById('organization').value = 'Organization/{organization}'")
-        self.chromium.run(f"document.getElementById('role-{role}').checked = true")
-        self.chromium.act("document.querySelector('main form').requestSubmit()")
-
-    def pages(self) -> Iterator[str]:
-        """Open one page after another; those that carry answers are reached by the forms."""
-        for organization, (role, paths) in self.places.items():
-            self.sign_in(organization, role)
-            for path in paths:
-                self.chromium.open(self.root + path)
-                yield path
-            if organization == PRACTICE:
-                yield from self.answered()
-
-    def answered(self) -> Iterator[str]:
-        """Answer a questionnaire by half, then wholly, and refer with the answers."""
-        chromium, scan = self.chromium, "/refer/questionnaires/quick-scan"
-        send = "document.querySelector('main form:not(.inline)').requestSubmit(document.querySelector('[value={}]'))"
-        chromium.open(self.root + scan)
-        chromium.run("document.getElementsByName('money.mark')[0].value = '3'")
-        chromium.act(send.format("go-on"))
-        yield "answered/half"
-        for name in ("body", "mind", "daily-life", "network"):
-            chromium.run(f"document.getElementsByName('{name}.mark')[0].value = '8'")
-        chromium.run("document.querySelector('input[value$=debt]').click()")
-        chromium.act(send.format("go-on"))
-        yield "answered/needs"
-        chromium.run("document.getElementById('place').value = '1800'")
-        chromium.act("document.querySelector('main form:not(.inline)').requestSubmit()")
-        yield "answered/services"
-        chromium.run("document.querySelector('input[name=service]').checked = true")
-        chromium.act("document.querySelector('main form:not(.inline)').requestSubmit()")
-        yield "answered/person"
-        self.people += 1
-        fields = {
-            "family": f"Vanderlinden {self.people}",
-            "phone": f"+32 470 11 {self.people:04}",
-            "reason": "Ongeopende brieven",
-        }
-        for name, text in fields.items():
-            chromium.run(f"document.getElementById('{name}').value = '{text}'")
-        chromium.run("document.getElementById('consented').click(); document.getElementById('way-spoken').click()")
-        chromium.act(
-            "document.querySelector('main form:not(.inline)').requestSubmit(document.querySelector('.bottom button'))"
-        )
-        assert chromium.run("location.search") == "?done=sent"
-        yield "answered/sent"
-        for name, often in (("loneliness", 3), ("vulnerability", 4)):
-            chromium.open(f"{self.root}/refer/questionnaires/{name}-screen?place=1800")
-            chromium.run(
-                "document.querySelectorAll('fieldset').forEach((one, at) => "
-                f"one.querySelector(at < {often} ? '[value$=often]' : '[value$=never]').click())"
-            )
-            chromium.act(send.format("go-on"))
-            yield f"scores/{name}"
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    store = tmp_path_factory.mktemp("web") / "fhir.sqlite"
-    running = RunningServer({"store": f"sqlite:///{store}", "enforce_access": True})
-    load_region(running.base)
-    practice, helper = Browser(running.base, "nl"), Browser(running.base, "nl")
-    practice.sign_in(PRACTICE, "referrer")
-    for number in range(7):
-        sent = refer(practice, family=f"Vandenberghe-Demir {number}", preference=["text-message"])
-    helper.sign_in(HELPER, "recipient")
-    found = []
-    for _ in range(2):
-        helper.open("/inbox/new")
-        helper.open(str(next(helper.page.all("li", class_="card")[0].iter("a")).get("href")))
-        helper.submit("/accept")
-        helper.submit("/feedback", kind="first-contact", words="Wij spraken af op maandag om half tien, bij hem thuis.")
-        found.append(helper.page.answer.url.path)
-    helper.open("/inbox/new")
-    new = str(next(helper.page.all("li", class_="card")[0].iter("a")).get("href"))
-    with Chromium() as chromium:
-        yield Stage(chromium, running.base.removesuffix("/fhir"), found[0], new, str(sent.answer.url.path))
-    practice.http.close()
-    helper.http.close()
-    running.stop()
 
 
 @pytest.mark.skipif(not AXE.is_file(), reason="needs axe-core; make test-web fetches it")
@@ -144,7 +41,8 @@ def test_everything_fits_in_every_language(language: str, stage: Stage) -> None:
     for size, (width, height) in SIZES.items():
         stage.chromium.size(width, height)
         for path in stage.pages():
-            name = path.strip("/").partition("?")[0].replace("/", "-")[:18]
+            place, _, part = path.strip("/").partition("?")[0].partition("/")
+            name = f"{place}-{part.partition('/')[0][:14]}-{part.partition('/')[2]}".strip("-")
             stage.chromium.picture(PICTURES / f"{name}-{language}-{size}.png")
             assert stage.chromium.run("document.documentElement.scrollWidth") <= width, (path, language)
             small = stage.chromium.run(

@@ -73,9 +73,15 @@ class Fhir:
         answered: Resource = await self._ask("GET", path, query)
         return answered
 
-    async def post(self, path: str, body: Resource) -> Resource:
-        """Create, or call an operation, or carry out a Bundle when `path` is empty."""
-        answered: Resource = await self._ask("POST", path, body=encode(body), content_type=_JSON)
+    async def post(self, path: str, body: Resource, version: str = "") -> Resource:
+        """Create, or call an operation, or carry out a Bundle when `path` is empty.
+
+        With a `version` only if it is still the current one; raises VersionConflict when it is not.
+        """
+        conditions = Preconditions(if_match=f'W/"{version}"') if version else NO_PRECONDITIONS
+        answered: Resource = await self._ask(
+            "POST", path, body=encode(body), content_type=_JSON, preconditions=conditions
+        )
         return answered
 
     async def patch(self, reference: str, version: str, operations: Iterable[Resource]) -> Resource:

@@ -13,7 +13,7 @@ from fastapi import Request, Response
 from fhir_server.http.pages.site import Site
 from fhir_server.http.pages.visit import Visit, visit_of
 from fhir_server.interactions.status import status_of_error
-from fhir_server.model.errors import FhirError, Throttled, Unauthenticated
+from fhir_server.model.errors import FhirError, Throttled, Unauthenticated, VersionConflict
 
 Work = Callable[[Visit], Awaitable[Response]]
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -22,8 +22,6 @@ _KINDS: Final = {
     HTTPStatus.FORBIDDEN: "forbidden",
     HTTPStatus.NOT_FOUND: "not-found",
     HTTPStatus.GONE: "not-found",
-    HTTPStatus.CONFLICT: "conflict",
-    HTTPStatus.PRECONDITION_FAILED: "conflict",
     HTTPStatus.TOO_MANY_REQUESTS: "busy",
     HTTPStatus.SERVICE_UNAVAILABLE: "busy",
 }
@@ -61,9 +59,9 @@ def gated(site: Site, work: Work, *, public: bool = False) -> Endpoint:
 
 
 async def refused(visit: Visit, error: FhirError, back: str = "") -> Response:
-    """Answer with a page that says why the FHIR interface refused; somebody else's change gets words of its own."""
+    """Answer with a page that says why the FHIR interface refused; only a version that is no longer current was somebody's change."""
     status = status_of_error(error)
-    kind = _KINDS.get(status, "refused")
+    kind = "conflict" if isinstance(error, VersionConflict) else _KINDS.get(status, "refused")
     said = visit.words(error) if kind in ("refused", "forbidden") else []
     answer = await visit.page("failed.html", status=status, kind=kind, said=said, back=back)
     if isinstance(error, Throttled):

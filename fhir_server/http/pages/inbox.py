@@ -1,4 +1,4 @@
-"""The inbox of an organisation: what is new, overdue, running, waiting for anybody, and closed."""
+"""The inbox of an organisation: what is new, overdue, running, waiting for anybody, to be done later, and closed."""
 
 from typing import Final, NamedTuple
 
@@ -9,7 +9,7 @@ from fhir_server.http.pages.visit import Visit
 from fhir_server.http.pages.words import Labels, labels
 from fhir_server.model.errors import Forbidden, NotFound
 
-SECTIONS: Final = ("new", "overdue", "running", "pool", "closed")
+SECTIONS: Final = ("new", "overdue", "running", "pool", "later", "closed")
 _FEW, _MANY = 10, 50
 
 

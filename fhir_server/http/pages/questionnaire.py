@@ -5,7 +5,7 @@ There is no person yet: the answers go sealed from page to page, and are stored 
 
 import secrets
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from fastapi import Response
@@ -31,6 +31,16 @@ from fhir_server.model.errors import FhirError
 from fhir_server.model.resource import Resource
 
 _CHANGE = "change"
+
+
+class Frame(NamedTuple):
+    """What stands around the questions: the way back, a hint, what is done with the answers, and who is asked ("": nobody yet)."""
+
+    back: str
+    back_text: str
+    hint: str
+    send: str
+    person: str = ""
 
 
 async def show(visit: Visit) -> Response:
@@ -114,14 +124,30 @@ async def _page(
     kept: list[tuple[str, str]],
     status: int = HTTPStatus.UNPROCESSABLE_ENTITY,
 ) -> Response:
+    texts, query = visit.texts, urlencode(kept)
+    back = f"/refer?{query}" if query else "/refer"
+    frame = Frame(back, texts("questionnaire.back"), texts("questionnaire.hint"), texts("questionnaire.go-on"))
+    return await asked_page(visit, resource, questions, wrong, kept, frame, status)
+
+
+async def asked_page(
+    visit: Visit,
+    resource: Resource,
+    questions: list[Question],
+    wrong: Any,
+    kept: list[tuple[str, str]],
+    frame: Frame,
+    status: int,
+) -> Response:
+    """Answer with a questionnaire as far as it was filled in; `wrong` says what is, `kept` goes along."""
     return await visit.page(
         "questionnaire.html",
         status=status if wrong else HTTPStatus.OK,
-        returnable=not any(one.answers for one in questions),
+        returnable=not frame.person and not any(one.answers for one in questions),
         title=text_of(resource, "title", visit.texts.language),
         description=text_of(resource, "description", visit.texts.language),
         questions=questions,
         wrong=wrong,
         kept=[(KEPT + name, value) for name, value in kept],
-        back=urlencode(kept),
+        frame=frame,
     )

@@ -21,6 +21,7 @@ from fhir_server.model.resource import Resource
 
 _NUMBER: Final = re.compile(r"[0-9a-f]{32}")
 _LONGEST_REASON: Final = 250
+_LONGEST_FIELD: Final = 500
 _MOST_FOUND: Final = "10"
 _LONGEST_ADDRESS: Final = 2000
 """Characters of a link that every browser and proxy takes."""
@@ -72,10 +73,10 @@ async def send(visit: Visit) -> Response:
         if not form.all("service"):
             return await _services(visit, form, unchosen=True)
         return await _person(visit, form, await _home(visit, form), (), named=False)
-    values = {name: form.one(name, 500) for name in _FIELDS}
+    values, refused = form.read(_FIELDS, _LONGEST_FIELD)
     if form.one("do") == "find":
         return await _person(visit, form, values, (), found=await _find(visit, values["find"]))
-    wrong = _missing(visit, values)
+    wrong = [words for one in refused for words in visit.words(one)] or _missing(visit, values)
     if wrong:
         return await _person(visit, form, values, wrong, status=HTTPStatus.UNPROCESSABLE_ENTITY)
     try:
@@ -98,7 +99,7 @@ def _shown_again(visit: Visit, path: str) -> Response | None:
 
 async def _person_again(visit: Visit) -> Response:
     form = visit.form
-    values = {name: form.one(name, 500) for name in _FIELDS}
+    values, _ = form.read(_FIELDS, _LONGEST_FIELD)
     offered = any(name == "patient" for name, _ in form.pairs)
     found = await _find(visit, values["find"]) if offered and values["find"] else None
     return await _person(visit, form, values, (), found=found)
@@ -174,6 +175,8 @@ async def _person(
         values={name: values.get(name, "") for name in _FIELDS},
         preferred=frozenset(kept.all("preference")),
         consented=kept.flag("consented"),
+        escalates=visit.site.engine.rulebook.escalate,
+        escalation=kept.flag("escalation"),
         services=[(one["id"], one.get("name", one["id"])) for one in chosen],
         names=[known.get(code, code) for code in kept.all("need")],
         kept=[pair for pair in kept.pairs if pair[0] in ASKED or pair[0] == "service"],
@@ -234,6 +237,7 @@ async def _order(visit: Visit, values: dict[str, str]) -> Order:
         values["way"],
         number,
         opened(visit, answers) if answers else None,
+        form.flag("escalation") if visit.site.engine.rulebook.escalate else None,
     )
 
 

@@ -27,6 +27,8 @@ class Order(NamedTuple):
     """32 hexadecimal digits: the same form sent twice has the same, and makes one referral."""
     response: Resource | None = None
     """The answers that the needs come from."""
+    escalation: bool | None = None
+    """Whether the person agrees that the contact point of the area is told when nobody calls in time; None where nobody is told."""
 
 
 async def send_order(fhir: Fhir, order: Order) -> str:
@@ -47,6 +49,8 @@ def _parameters(order: Order) -> Iterator[Resource]:
     for service in order.services:
         yield {"name": "recipient", "valueReference": {"reference": service}}
     yield {"name": "consent-way", "valueCode": order.way}
+    if order.escalation is not None:
+        yield {"name": "consent-escalation", "valueBoolean": order.escalation}
     yield {"name": "identifier", "valueIdentifier": form_identifier(order.form)}
     if order.response is not None:
         yield {"name": "response", "resource": order.response}

@@ -3,10 +3,11 @@
 import csv
 import io
 from http import HTTPStatus
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from fastapi import Response
 
+from fhir_server.http.pages.periods import days_of, of_days, offered_periods
 from fhir_server.http.pages.visit import Visit
 from fhir_server.http.pages.words import Labels, labels
 from fhir_server.interactions.status import status_of_error
@@ -42,15 +43,17 @@ async def show(visit: Visit) -> Response:
         report = await _report(visit)
     except Malformed as error:
         told, _ = outcome_in(error.issues, visit.texts.language)
-        values: dict[str, Any] = {name: visit.query.one(name, 20) for name in ("start", "end")}
         said = [issue.diagnostics for issue in told]
-        return await visit.page("region.html", status=status_of_error(error), said=said, figures=(), **values)
+        periods = offered_periods(visit, "")
+        return await visit.page("region.html", status=status_of_error(error), said=said, figures=(), periods=periods)
+    start, end = report["period"]["start"], report["period"]["end"]
     return await visit.page(
         "region.html",
         said=(),
         figures=await _figures(visit, report),
-        start=report["period"]["start"],
-        end=report["period"]["end"],
+        periods=offered_periods(visit, of_days(start, end)),
+        start=start,
+        end=end,
     )
 
 
@@ -93,7 +96,9 @@ def cell(text: str) -> str:
 async def _report(visit: Visit) -> Resource:
     if not visit.oversees:
         raise Forbidden("The figures of the region are for operators and link workers.", key="access-role")
-    asked = [(name, text) for name in ("start", "end", "area") if (text := visit.query.one(name, 80))]
+    chosen = visit.query.one("period", 20)
+    days = days_of(chosen) if chosen else [(name, visit.query.one(name, 80)) for name in ("start", "end")]
+    asked = [(name, text) for name, text in (*days, ("area", visit.query.one("area", 80))) if text]
     return await visit.fhir.operation("$region-figures", *asked)
 
 

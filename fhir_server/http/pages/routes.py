@@ -5,7 +5,19 @@ from typing import Final, NamedTuple
 
 from fastapi import APIRouter, Request, Response
 
-from fhir_server.http.pages import inbox, questionnaire, refer, region, sent, sign_in, task, task_changes
+from fhir_server.http.pages import (
+    follow_up,
+    hand_over,
+    inbox,
+    questionnaire,
+    refer,
+    region,
+    sent,
+    sign_in,
+    signals,
+    task,
+    task_changes,
+)
 from fhir_server.http.pages.gate import Work, gated
 from fhir_server.http.pages.site import Site
 
@@ -38,6 +50,13 @@ PAGES: Final = (
     Page("POST", "/tasks/{id}/step", task_changes.step),
     Page("POST", "/tasks/{id}/feedback", task_changes.feedback),
     Page("POST", "/tasks/{id}/stop", task_changes.stop),
+    Page("POST", "/tasks/{id}/agreed", signals.agreed),
+    Page("POST", "/tasks/{id}/not-agreed", signals.not_agreed),
+    Page("GET", "/tasks/{id}/questions", follow_up.show),
+    Page("POST", "/tasks/{id}/questions", follow_up.send),
+    Page("POST", "/tasks/{id}/told", follow_up.tell),
+    Page("GET", "/tasks/{id}/hand-over", hand_over.show),
+    Page("POST", "/tasks/{id}/hand-over", hand_over.send),
     Page("GET", "/refer", refer.needs),
     Page("POST", "/refer", refer.needs),
     Page("GET", "/refer/questionnaires/{id}", questionnaire.show),

@@ -6,15 +6,18 @@ from fastapi import Response
 
 from fhir_server.http.pages.fhir import version_of
 from fhir_server.http.pages.gate import refused
+from fhir_server.http.pages.person import needs_of
 from fhir_server.http.pages.referral import NUMBER
 from fhir_server.http.pages.stored import stored_of
-from fhir_server.http.pages.task import Message, Step, messages_of, needs_of, timeline_of
-from fhir_server.http.pages.tasks import OPEN, Names, is_overdue, own_references
+from fhir_server.http.pages.task import Message, Step, messages_of, timeline_of
+from fhir_server.http.pages.tasks import OPEN, Names, is_later, is_overdue, own_references
 from fhir_server.http.pages.visit import Visit
-from fhir_server.http.pages.words import due_of, labels, reference_of, said
+from fhir_server.http.pages.words import due_of, labels, reference_of, said, starts_of
 from fhir_server.model.clock import render_instant
 from fhir_server.model.errors import FhirError, Forbidden, Malformed
 from fhir_server.model.resource import Resource
+from fhir_server.workflow.case import is_aside
+from fhir_server.workflow.wording import in_language
 
 _COUNT = "50"
 
@@ -34,8 +37,11 @@ class Part(NamedTuple):
     """What became of a referral at one organisation."""
 
     owner: str
+    about: str
+    """What a Task beside the referral asks for, such as a follow-up; "" for the referral itself."""
     status: str
     step: str
+    starts: str
     due: str
     overdue: bool
 
@@ -102,7 +108,7 @@ async def show(visit: Visit) -> Response:
         reason="; ".join(said(one) for one in request.get("reasonCode", ())),
         number=next(iter(numbers), ""),
         parts=parts,
-        may_withdraw=request["status"] in ("active", "on-hold") and visit.refers,
+        may_withdraw=request["status"] in ("draft", "active", "on-hold") and visit.refers,
         again=any(task["status"] == "rejected" for task in tasks),
         done=visit.query.one("done", 40),
         stored=await stored_of(visit, request),
@@ -144,8 +150,10 @@ async def _part(visit: Visit, task: Resource, names: Names, known: dict[str, str
     now = visit.site.engine.clock.now_ms()
     return Part(
         await names.of(reference_of(task.get("owner"))),
-        task["status"],
+        in_language(task, "description", visit.texts.language) if is_aside(task) else "",
+        "later" if is_later(task, now) else task["status"],
         said(task.get("businessStatus"), known),
+        starts_of(task),
         due_of(task) if task["status"] in OPEN else "",
         is_overdue(task, now),
     )

@@ -4,10 +4,22 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from fhir_server.http.pages.fhir import Fhir
-from fhir_server.http.pages.words import BUSINESS, Labels, code_of, due_of, input_text, person_name, reference_of, said
+from fhir_server.http.pages.words import (
+    BUSINESS,
+    Labels,
+    code_of,
+    due_of,
+    input_text,
+    inputs,
+    person_name,
+    reference_of,
+    said,
+    starts_of,
+)
 from fhir_server.model.clock import render_instant
 from fhir_server.model.resource import Resource
 from fhir_server.model.temporal import parse_temporal
+from fhir_server.workflow.case import is_follow_up
 from fhir_server.workflow.wording import in_language
 
 TAKEN: Final = frozenset({"accepted", "in-progress", "on-hold", "completed"})
@@ -15,6 +27,7 @@ TAKEN: Final = frozenset({"accepted", "in-progress", "on-hold", "completed"})
 OPEN: Final = frozenset({"draft", "requested", "received", "ready", "accepted", "in-progress", "on-hold"})
 REACHED: Final = ("contacted", "appointment-planned", "no-show", "intake-done", "support-started", "support-ended")
 """Steps that are only possible once the person was contacted."""
+_UNTAKEN: Final = frozenset({"requested", "received"})
 _UNREACHED: Final = frozenset({"requested", "received", "accepted"})
 
 
@@ -29,7 +42,10 @@ class Line(NamedTuple):
     """Age band and municipality."""
     requester: str
     status: str
+    """That of the Task, "later" for what is not due yet."""
     step: str
+    starts: str
+    """From when a person is to be asked again, "" for a referral."""
     due: str
     overdue: bool
     changed: str
@@ -79,6 +95,12 @@ def is_overdue(task: Resource, now_ms: int) -> bool:
     return parse_temporal(due).hi <= now_ms * 1000
 
 
+def is_later(task: Resource, now_ms: int) -> bool:
+    """Tell whether a Task nobody took up yet is for a day to come."""
+    starts = starts_of(task)
+    return bool(starts) and task["status"] in _UNTAKEN and parse_temporal(starts).lo > now_ms * 1000
+
+
 def section_query(name: str, owners: str, now_ms: int) -> tuple[tuple[str, str], ...]:
     """Return the search for one section of the inbox of an organisation and its roles (`own_references`). Raises KeyError for another name."""
     now = render_instant(now_ms)
@@ -86,7 +108,12 @@ def section_query(name: str, owners: str, now_ms: int) -> tuple[tuple[str, str],
     late = f"not (status eq accepted and due eb {now})"
     mine = ("owner", owners)
     sections: dict[str, tuple[tuple[str, str], ...]] = {
-        "new": (mine, ("status", "requested,received"), ("_filter", f"not (due eb {now})"), ("_sort", "due")),
+        "new": (
+            mine,
+            ("status", "requested,received"),
+            ("_filter", f"not (due eb {now}) and not (due sa {now})"),
+            ("_sort", "due"),
+        ),
         "overdue": (
             mine,
             ("status", "requested,received,accepted"),
@@ -100,6 +127,7 @@ def section_query(name: str, owners: str, now_ms: int) -> tuple[tuple[str, str],
             ("_filter", " or ".join((late, *(f"business-status eq {one}" for one in reached)))),
             ("_sort", "-_lastUpdated"),
         ),
+        "later": (mine, ("status", "requested,received"), ("due", f"sa{now}"), ("_sort", "due")),
         "pool": (("owner:missing", "true"), ("status", "requested"), ("_sort", "due")),
         "closed": (mine, ("status", "completed,rejected,cancelled,failed"), ("_sort", "-_lastUpdated")),
     }
@@ -113,17 +141,19 @@ async def lines(tasks: Iterable[Resource], fhir: Fhir, known: Labels, now_ms: in
 
 
 async def _line(task: Resource, names: Names, known: Labels, now_ms: int, language: str) -> Line:
-    person = await names.of(reference_of(task.get("for"))) if task["status"] in TAKEN else ""
+    known_person = task["status"] in TAKEN or is_follow_up(task)  # who is asked again is known already
+    person = await names.of(reference_of(task.get("for"))) if known_person else ""
     about = (input_text(task, "age-band"), input_text(task, "municipality"))
     return Line(
         task["id"],
         in_language(task, "description", language),
         said(task.get("reasonCode")),
-        person,
+        person or next((person_name({"name": [one["valueHumanName"]]}) for one in inputs(task, "person-name")), ""),
         " · ".join(part for part in about if part),
-        await names.of(reference_of(task.get("requester"))),
-        task["status"],
+        "" if is_follow_up(task) else await names.of(reference_of(task.get("requester"))),
+        "later" if is_later(task, now_ms) else task["status"],
         said(task.get("businessStatus"), known),
+        starts_of(task),
         due_of(task),
         is_overdue(task, now_ms),
         task["meta"]["lastUpdated"],

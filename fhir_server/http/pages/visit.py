@@ -1,7 +1,7 @@
 """One request to a page: who looks, in which language, what was sent, and the answers it may get."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
@@ -17,14 +17,29 @@ from fhir_server.http.pages.templating import render
 from fhir_server.http.pages.texts import LANGUAGES, Texts, choose
 from fhir_server.http.security import DEVELOPMENT_NOTICE, PAGE_POLICY
 from fhir_server.model.errors import FhirError, Forbidden, Malformed, TooLarge
+from fhir_server.model.visible import hidden_character
 from fhir_server.validation.wording import outcome_in
 
 _LARGEST: Final = 256 * 1024
 _MOST_FIELDS: Final = 1000
 _LONGEST_PATH: Final = 2000
 _COOKIE_BYTES: Final = 64
+_LABELS: Final = {"name": "sign-in.name", "password": "sign-in.password", "code": "sign-in.code"}
+"""Field → text, where that is not called by the name of the field."""
 _SWITCH: Final = "in"
 """In the address to which a form is sent: only show it again, in this language."""
+
+
+class FieldRefused(Malformed):
+    """What was filled in cannot be taken; the page says which field it is in the language of the visit."""
+
+    def __init__(self, name: str, fault: str, **values: object) -> None:
+        said = {
+            "long": "has {length} characters; at most {longest} are taken.",
+            "hidden": "holds {code}, a character that nobody sees.",
+        }
+        super().__init__(f"{name} {said[fault].format_map(values)}", key="form-field")
+        self.name, self.fault, self.values = name, fault, values
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +50,26 @@ class Form:
 
     def one(self, name: str, longest: int = 2000) -> str:
         """Return the first text of a name, "" for none. Raises Malformed for one that is longer than a page allows."""
-        text = next((value for key, value in self.pairs if key == name), "").strip()
+        text = self._text(name)
         if len(text) > longest:
-            raise Malformed(f"{name} has {len(text)} characters; at most {longest} are taken.", key="form-field")
-        if not all(letter.isprintable() or letter in "\r\n\t" for letter in text):
-            raise Malformed(f"{name} holds control characters.", key="form-field")
-        return text.replace("\r\n", "\n")
+            raise FieldRefused(name, "long", length=len(text), longest=longest)
+        if code := hidden_character(text):
+            raise FieldRefused(name, "hidden", code=code)
+        return text
+
+    def read(self, names: Iterable[str], longest: int) -> tuple[dict[str, str], list["FieldRefused"]]:
+        """Return the first text of each name as it can be shown again, and what of them cannot be taken."""
+        found, wrong = {}, []
+        for name in names:
+            try:
+                found[name] = self.one(name, longest)
+            except FieldRefused as error:
+                wrong.append(error)
+                found[name] = "".join(letter for letter in self._text(name) if not hidden_character(letter))
+        return found, wrong
+
+    def _text(self, name: str) -> str:
+        return next((value for key, value in self.pairs if key == name), "").strip().replace("\r\n", "\n")
 
     def all(self, name: str) -> list[str]:
         """Return all texts of a name that are not empty."""
@@ -152,6 +181,10 @@ class Visit:
 
     def words(self, error: FhirError) -> list[str]:
         """Return what a refusal says, in the language of the visit as far as it is there."""
+        if isinstance(error, FieldRefused):
+            names = (_LABELS.get(error.name, ""), f"field.{error.name}", f"refer.{error.name}")
+            label = next((self.texts(name) for name in names if self.texts.has(name)), error.name)
+            return [self.texts(f"field.is.{error.fault}", field=label, **error.values)]
         told, _ = outcome_in(error.issues, self.texts.language)
         return [issue.diagnostics for issue in told]
 

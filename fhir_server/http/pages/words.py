@@ -79,12 +79,19 @@ def addresses(patient: Resource) -> list[str]:
     return found
 
 
+def inputs(task: Resource, code: str) -> list[Resource]:
+    """Return the inputs of a Task of one kind."""
+    return [one for one in task.get("input", ()) if code_of(one.get("type"), PARAMETER) == code]
+
+
 def input_text(task: Resource, code: str) -> str:
     """Return a text that stands as an input of a Task, such as the municipality."""
-    for one in task.get("input", ()):
-        if code_of(one.get("type"), PARAMETER) == code:
-            return str(one.get("valueString", ""))
-    return ""
+    return next((str(one.get("valueString", "")) for one in inputs(task, code)), "")
+
+
+def starts_of(task: Resource) -> str:
+    """Return from when on something is to be done, "" where that is not said."""
+    return str(((task.get("restriction") or {}).get("period") or {}).get("start", ""))
 
 
 def due_of(task: Resource) -> str:

@@ -77,6 +77,7 @@ def _rulebook(settings: Settings, catalog: Catalog) -> Rulebook:
         own_base=settings.public_base,
         plans=_plans(catalog),
         wording=Wording(settings.language, catalog.of_type("CodeSystem")),
+        escalate=settings.escalate_overdue,
     )
 
 

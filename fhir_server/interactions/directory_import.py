@@ -8,12 +8,12 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from itertools import islice
 from typing import NamedTuple
 
 from fhir_server.access.principal import Principal
 from fhir_server.interactions.context import Engine
+from fhir_server.interactions.directory_doubts import doubts
 from fhir_server.interactions.offer_facts import NEED
 from fhir_server.interactions.unit import Unit
 from fhir_server.mapping.engine import Converter
@@ -81,6 +81,8 @@ class DirectoryImport:
         self._principal = principal
         self._dry_run = dry_run
         self._seen: dict[str, bytes] = {}
+        self._origins: dict[str, str] = {}
+        """Where what was seen stands in the source."""
         terminology = engine.terminology
         self._needs = engine.store.read(lambda found: [one.code for one in terminology.on(found).code_system(NEED)])
         self._met: set[str] = set()
@@ -117,7 +119,7 @@ class DirectoryImport:
         self.report.refused += 1
         self.report.lines += [Line(origin, fault) for fault in faults]
         for resource in resources:
-            del self._seen[type_and_id(resource)]
+            del self._seen[type_and_id(resource)], self._origins[type_and_id(resource)]
 
     def _converted(self, row: Row) -> Iterator[Resource]:
         report = self.report
@@ -128,8 +130,9 @@ class DirectoryImport:
         resources, remarks = self._converter.convert(row.record, self._known)
         new = [resource for resource in resources if self._first(row, resource)]
         faults = [fault for resource in new for fault in self._judged(resource)]
-        doubts = [doubt for resource in new for doubt in self._doubted(resource)]
-        report.lines += [Line(row.origin, remark) for remark in (*remarks, *doubts)]
+        now = self._engine.clock.now_ms()
+        doubted = [doubt for resource in new for doubt in doubts(resource, self._needs, now)]
+        report.lines += [Line(row.origin, remark) for remark in (*remarks, *doubted)]
         if faults or any(remark.severity == "error" for remark in remarks):
             self._refuse(row.origin, new, faults)
             return
@@ -152,10 +155,14 @@ class DirectoryImport:
         """Tell whether this is the first time that the import meets the resource; remark when it said otherwise before."""
         name, content = type_and_id(resource), canonical(resource)
         before = self._seen.setdefault(name, content)
+        first = self._origins.setdefault(name, row.origin)
         if before is content:
             return True
         if before != content:
-            said = f"{name} was described otherwise by an earlier record; the first description counts."
+            said = f"{name} was described otherwise by {first}; the first description counts."
+            self.report.lines.append(Line(row.origin, Remark("warning", "described-twice", "", said)))
+        elif resource["resourceType"] == _SERVICE and first != row.origin:
+            said = f"{name} is the service of {first} again: same id, same content. Keep one of them."
             self.report.lines.append(Line(row.origin, Remark("warning", "described-twice", "", said)))
         return False
 
@@ -163,17 +170,6 @@ class DirectoryImport:
         for issue in self._engine.validator.judge(resource).issues:
             if issue.severity in ("error", "fatal"):
                 yield Remark("error", issue.key, issue.expression, issue.diagnostics)
-
-    def _doubted(self, resource: Resource) -> Iterator[Remark]:
-        """Yield what keeps a service from being found: codes of our needs that there are not (R4 binds them loosely)."""
-        for index, concept in enumerate(resource.get("type", ()) if resource["resourceType"] == _SERVICE else ()):
-            for coding in concept.get("coding", ()):
-                code = str(coding.get("code", ""))
-                if coding.get("system") == NEED and code not in self._needs:
-                    near = get_close_matches(code[:60], self._needs, 1)
-                    hint = f" Did you mean {near[0]}?" if near else ""
-                    said = f"{code[:60]!r} is no need that is known, so nobody who asks for one is shown the service.{hint}"
-                    yield Remark("warning", "unknown-code", f"{_SERVICE}.type[{index}]", said)
 
     def _store(self, groups: list[tuple[str, list[Resource]]]) -> None:
         """Store what records became, in one unit of work; when it is refused, each by itself, to find which it is."""

@@ -13,11 +13,13 @@ from fhir_server.search.query import And, Node, Query, SortKey, StringIs, TextMo
 from fhir_server.search.text import normalise
 from fhir_server.store.port import Row, Snapshot
 from fhir_server.validation.wording import say
+from fhir_server.workflow.codes import DUTCH_CODE
 from fhir_server.workflow.codes import NIS_CODE as NIS
 
 _MANY = 5000
 """More Locations than have one postal code or begin of a name."""
 _NIS_CODE = re.compile(r"\d{5}")
+_DUTCH_CODE = re.compile(r"GM\d{4}")
 _BELGIAN = re.compile(r"(?:BE-?)?(\d{4})")
 _DUTCH = re.compile(r"(?:NL-?)?(\d{4}) ?(?:[A-Z]{2})?")
 
@@ -95,12 +97,15 @@ def _conditions(text: str) -> list[Node]:
     upper = text.upper().strip()
     if _NIS_CODE.fullmatch(upper):
         return [TokenIs("identifier", NIS, upper)]
+    if _DUTCH_CODE.fullmatch(upper):
+        return [TokenIs("identifier", DUTCH_CODE, upper)]
     if match := _BELGIAN.fullmatch(upper):
         code = match[1]
         return [
             TokenIs("identifier", POSTAL_CODE, f"BE-{code}"),
             And((TokenIs("identifier", NIS, None), StringIs("address-postalcode", TextMode.EXACT, code))),
             StringIs("address-postalcode", TextMode.EXACT, code),
+            *(() if upper.startswith("BE") else (TokenIs("identifier", POSTAL_CODE, f"NL-{code}"),)),
         ]
     if match := _DUTCH.fullmatch(upper):
         return [TokenIs("identifier", POSTAL_CODE, f"NL-{match[1]}")]

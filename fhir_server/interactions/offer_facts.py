@@ -1,5 +1,6 @@
 """The facts of a HealthcareService and of a Location that a suggestion counts with (profiles social-service, service-site)."""
 
+import re
 from collections.abc import Iterable, Iterator
 from sys import intern
 from typing import Final
@@ -7,12 +8,16 @@ from typing import Final
 from fhir_server.interactions.offer_extensions import Facts, codes_of
 from fhir_server.model.resource import Resource
 from fhir_server.model.temporal import period_interval
-from fhir_server.workflow.codes import NIS_CODE, SERVICE_TYPE
+from fhir_server.workflow.codes import DUTCH_CODE, NIS_CODE, SERVICE_TYPE
 from fhir_server.workflow.suggestion_facts import Closure, Offer
 
 BASE: Final = "https://w3id.org/social-referral"
 NEED: Final = f"{BASE}/CodeSystem/social-need"
 POSTAL_CODE: Final = f"{BASE}/NamingSystem/postal-code"
+
+
+_POSTAL: Final = re.compile(r"([1-9]\d{3})([A-Z]{2})?", re.ASCII)
+"""Of Belgium and of the Netherlands, without blanks; none begins with 0."""
 
 
 class Place:
@@ -27,7 +32,9 @@ class Place:
         self.part_of = location_id(location.get("partOf"))
         self.position = _position(location.get("position", {}))
         self.codes = frozenset(
-            one["value"] for one in location.get("identifier", ()) if one.get("system") == NIS_CODE and "value" in one
+            one["value"]
+            for one in location.get("identifier", ())
+            if one.get("system") in (NIS_CODE, DUTCH_CODE) and "value" in one
         )
         self.postal: frozenset[str] = frozenset()
         kinds = codes_of(
@@ -87,9 +94,10 @@ def postal_key(code: str, country: str) -> str:
     text = "".join(code.upper().split()).replace("-", "")
     if text[:2] in ("BE", "NL"):
         country, text = text[:2], text[2:]
-    digits, letters = text[:4], text[4:]
-    if not (digits.isdigit() and len(digits) == 4 and (not letters or (letters.isalpha() and len(letters) == 2))):  # noqa: PLR2004  # the forms of both countries
+    match = _POSTAL.fullmatch(text)
+    if match is None:
         return ""
+    digits, letters = match.groups()
     return f"{'NL' if letters or country.upper() in ('NL', 'NLD') else 'BE'}-{digits}"
 
 

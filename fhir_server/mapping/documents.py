@@ -17,7 +17,7 @@ from fhir_server.mapping.fhir_links import read_fhir
 from fhir_server.mapping.places import Place
 from fhir_server.mapping.sources import Row, SourceBroken
 from fhir_server.mapping.tables import decoded, read_table, rows_of
-from fhir_server.mapping.unpacking import MAX_UNPACKED, unpacked, without_mark
+from fhir_server.mapping.unpacking import MAX_UNPACKED, plain_name, unpacked, without_mark
 from fhir_server.model.codec import decode
 from fhir_server.model.errors import FhirError
 
@@ -93,7 +93,11 @@ def _folder(path: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         try:
             with zipfile.ZipFile(path) as archive:
-                wanted = [item for item in archive.infolist() if item.filename.endswith(".csv") and not item.is_dir()]
+                wanted = [
+                    item
+                    for item in archive.infolist()
+                    if plain_name(item.filename).lower().endswith(".csv") and not item.is_dir()
+                ]
                 if sum(item.file_size for item in wanted) > MAX_UNPACKED:
                     raise SourceBroken(f"{path.name} unpacks to more than {MAX_UNPACKED} bytes.")
                 for item in wanted:

@@ -7,6 +7,8 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from fhir_server.mapping.boundaries import compile_boundary
+from fhir_server.mapping.languages import compile_language
+from fhir_server.mapping.municipalities import compile_country, compile_municipality, compile_postal
 from fhir_server.mapping.places import Place, RecordRefused, Remark, read_path
 from fhir_server.mapping.seasons import compile_season
 
@@ -259,5 +261,6 @@ _CONVERTERS: dict[str, Callable[[Any], Any]] = {
 }  # fmt: skip
 _COMPILERS: dict[str, Callable[[Mapping[str, Any]], Value]] = {
     "from": _from, "constant": _constant, "join": _join, "first": _first, "map": _code, "concept": _concept,
+    "municipality": compile_municipality, "postal": compile_postal, "country": compile_country, "language": compile_language,
     "reference": _reference, "area": _area, "season": compile_season, "boundary": compile_boundary,
 }  # fmt: skip

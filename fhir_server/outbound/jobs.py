@@ -19,7 +19,7 @@ from fhir_server.outbound.scheduler import Fence, Job
 from fhir_server.search.query import EVERYTHING, Query, SortKey
 from fhir_server.store.port import Snapshot, UnitOfWork, Version
 from fhir_server.workflow.deadlines import Deadline, deadlines_of, due_effects
-from fhir_server.workflow.effects import Create, Emit
+from fhir_server.workflow.effects import Create, Emit, Update
 from fhir_server.workflow.links import Links
 
 DEADLINE: Final = "deadline"
@@ -144,6 +144,9 @@ class TellDeadlines:
                     uow.emit(topic, encode({"focus": focus, "at": now}))
                 case Create(resource):
                     unit.by_server(resource)
+                case Update(resource):  # the Task, with a note that says why nobody else was told
+                    unit.write(resource, resource["id"], "PUT", uow.current("Task", resource["id"]))
+                    _log.warning("an overdue referral is not escalated", task=due.deadline.task)
                 case _:
                     raise TypeError(f"a deadline brings about no {type(effect).__name__}")
         unit.settle()

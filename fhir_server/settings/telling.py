@@ -70,5 +70,6 @@ class TellingSettings:
     )
     escalate_overdue: bool = setting(
         default=False,
-        explanation="Give the contact point of the person's area a Task when an organisation is late in contacting the person.",
+        explanation="Give the contact point of the person's area a Task when an organisation is late in contacting the person. The Consent that "
+        "`$refer` makes covers this then; whoever refers tells the person so (docs/closed-loop.md).",
     )

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple, Self
 from fhir_server.artifacts.catalog import Catalog
 from fhir_server.model.issue import Issue
 from fhir_server.model.resource import Resource
+from fhir_server.model.visible import hidden_characters
 from fhir_server.terminology.service import TerminologyService
 from fhir_server.validation.compiler import Compiler
 from fhir_server.validation.finding import MAX_FINDINGS, Effort, Finding, Findings, Scope, merged
@@ -64,7 +65,7 @@ class Validator:
         if not self.profiles.claimed(resource):
             found = _findings(self._compiler, resource, None)
         else:
-            found = _findings(self._profiled, resource, _effort())
+            found = merged(_findings(self._profiled, resource, _effort()), _hidden(resource))
         errors = [one for one in found or () if one.severity in ("error", "fatal")]
         if not errors:
             return _ALL_IS_WELL
@@ -89,6 +90,8 @@ class Validator:
         """
         effort = _effort(advice=True, must_support=must_support)
         found = _findings(self._advising, resource, effort)
+        if isinstance(resource, dict) and self.profiles.claimed(resource):
+            found = merged(found, _hidden(resource))
         kind = resource.get("resourceType") if isinstance(resource, dict) else None
         if isinstance(kind, str):
             scope = Scope({}, {}, None, resource)
@@ -109,6 +112,14 @@ def _findings(compiler: Compiler, resource: Any, effort: Effort | None) -> Findi
         return compiler.resource(resource, scope)
     except RecursionError:
         return [Finding("", "too-deep", "too-costly", say("too-deep"))]
+
+
+def _hidden(resource: Resource) -> Findings:
+    """Find the characters that nobody sees in a resource that claims a profile of ours (see `model.visible`)."""
+    return [
+        Finding(path, "hidden-character", "value", say("hidden-character", code=code), by_profile=True)
+        for path, code in hidden_characters(resource)
+    ] or None
 
 
 def _issues(findings: Findings, resource: Any, path: str | None) -> list[Issue]:

@@ -1,14 +1,16 @@
 """Whether a Consent lets a referral go to a recipient at a moment (R4 consent.html; pure)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from fhir_server.model.resource import Resource
 from fhir_server.model.temporal import parse_temporal, period_interval
-from fhir_server.workflow.codes import CONSENT_SCOPE
+from fhir_server.workflow.codes import CONSENT_SCOPE, ESCALATION, TASK_KIND
 from fhir_server.workflow.links import Links, codings, items
 
 _DATA_LIMITS: Final = ("action", "securityLabel", "purpose", "class", "code", "dataPeriod", "data")
+_REFERRAL: Final = "referral"
+"""Stands beside the codes of CodeSystem/task-kind for a Task that is the referral itself."""
 _NO_NEEDS: Final[frozenset[tuple[str, str]]] = frozenset()
 
 
@@ -66,10 +68,20 @@ def candidates(request: Resource, patient: str, links: Links) -> tuple[Resource,
     return tuple(links.referring("Consent", "patient", patient)) if "/" in patient else ()
 
 
-def needs_of(request: Resource) -> frozenset[tuple[str, str]]:
-    """Return the codes under which a Consent may limit what is referred for: categories, code and reasons."""
+def needs_of(request: Resource, task: Resource | None = None) -> frozenset[tuple[str, str]]:
+    """Return the codes under which a Consent may limit what is referred for: categories, code and reasons.
+
+    With them goes what a Task of it is for: a provision for escalation (`escalation_provision`) covers nothing else.
+    """
     concepts = (*items(request.get("category")), request.get("code"), *items(request.get("reasonCode")))
-    return frozenset(codings(*concepts))
+    late = (TASK_KIND, ESCALATION) in set(codings((task or {}).get("code")))
+    return frozenset(codings(*concepts)) | {(TASK_KIND, ESCALATION if late else _REFERRAL)}
+
+
+def escalation_provision(actors: Sequence[Resource]) -> Resource:
+    """Return the provision by which a contact point may learn of a referral that is overdue, and not before."""
+    code = {"coding": [{"system": TASK_KIND, "code": ESCALATION}]}
+    return {"type": "permit", "actor": list(actors), "code": [code]}
 
 
 def _rule(

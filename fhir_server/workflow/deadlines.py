@@ -11,7 +11,7 @@ from fhir_server.model.temporal import parse_temporal, period_interval
 from fhir_server.search.overdue import REACHED, WAITING
 from fhir_server.workflow.case import is_aside, is_follow_up
 from fhir_server.workflow.codes import ESCALATION, RE_EVALUATION, TASK_ENDED, TASK_KIND, TASK_PROFILE
-from fhir_server.workflow.effects import Create, Effect, Emit
+from fhir_server.workflow.effects import Create, Effect, Emit, Update
 from fhir_server.workflow.links import Links, codings, items
 from fhir_server.workflow.permission import allowed
 from fhir_server.workflow.routing import contact_point
@@ -20,6 +20,7 @@ from fhir_server.workflow.wording import PLAIN, Wording
 
 OVERDUE: Final = "task-overdue"
 DUE: Final = "follow-up-due"
+_KIND: Final = {"code": {"coding": [{"system": TASK_KIND, "code": ESCALATION}]}}
 Kind = Literal["task-overdue", "follow-up-due"]
 
 
@@ -44,10 +45,40 @@ def deadlines_of(task: Resource) -> tuple[Deadline, ...]:
     return tuple(found)
 
 
+def has_passed(until: str, now: str) -> bool:
+    """Tell whether a date, or a moment, is over at an instant; a date lasts until its end in UTC."""
+    return parse_temporal(until).hi <= parse_temporal(now).lo
+
+
 def is_overdue(task: Resource, now: str) -> bool:
     """Tell whether the term for contacting the person has passed (the same as `Task?overdue=true`)."""
     at = parse_temporal(now).lo // 1000
     return any(one.kind == OVERDUE and one.at <= at for one in deadlines_of(task))
+
+
+class Watch(NamedTuple):
+    """Who is to learn of a referral that is overdue: the contact point of the area, or why nobody does.
+
+    `missing` is "", or `nobody` (no contact point covers the area), `late` (it is late itself), `consent` (does not cover it).
+    """
+
+    service: Resource | None
+    owner: Resource | None
+    missing: str
+
+
+def watch_over(request: Resource, late: frozenset[str], links: Links, now: str) -> Watch:
+    """Return to whom a referral is escalated when the organisations `late` (`Organization/id`) do not contact the person."""
+    service = contact_point(links.follow(request.get("subject")), links, now)
+    owner = (service or {}).get("providedBy")
+    if service is None or owner is None:
+        return Watch(service, None, "nobody")
+    there = links.organizations(owner)
+    if not there.isdisjoint(late):
+        return Watch(service, owner, "late")
+    recipient = there | {f"HealthcareService/{service['id']}"}
+    covered = allowed(request, links.key(request.get("subject")), recipient, links, now, _KIND)
+    return Watch(service, owner, "" if covered else "consent")
 
 
 def due_effects(
@@ -56,7 +87,8 @@ def due_effects(
     """Return what a deadline that passed brings about: an event, and with `escalate` a Task for the link worker.
 
     A Task that is overdue is escalated once, to the contact point of the area where the person lives, as far as the
-    Consent of the person covers it; never to the organisation that is late itself.
+    Consent of the person covers it; never to the organisation that is late itself. Where it cannot be, the Task says why
+    in a note, so that whoever referred knows that nobody else looks after it.
     """
     task = links.get(deadline.task)
     at = parse_temporal(now).lo // 1000
@@ -65,8 +97,19 @@ def due_effects(
     told = Emit(deadline.kind, deadline.task)
     if deadline.kind != OVERDUE or not escalate or is_aside(task):
         return (told,)
-    escalation = _escalation(task, links, now, wording)
-    return (told,) if escalation is None else (told, Create(escalation))
+    brought = _escalated(task, links, now, wording)
+    return (told,) if brought is None else (told, brought)
+
+
+def _why(missing: str, wording: Wording) -> Resource:
+    """Return the text of a note that says why nobody else was told."""
+    match missing:
+        case "consent":
+            return wording.sentence("text", "not-escalated-consent")
+        case "late":
+            return wording.sentence("text", "not-escalated-late")
+        case _:
+            return wording.sentence("text", "not-escalated-nobody")
 
 
 def _asks_again(task: Resource) -> bool:
@@ -77,21 +120,16 @@ def _waits(task: Resource) -> bool:
     return task.get("status") in WAITING and step_of(task) not in REACHED
 
 
-def _escalation(task: Resource, links: Links, now: str, wording: Wording) -> Resource | None:
+def _escalated(task: Resource, links: Links, now: str, wording: Wording) -> Create | Update | None:
     key, request = type_and_id(task), links.follow(task.get("focus"))
     if request is None or request.get("status") != "active":
         return None
     if any((TASK_KIND, ESCALATION) in set(codings(part.get("code"))) for part in links.parts_of(key)):
         return None
-    service = contact_point(links.follow(task.get("for")), links, now)
-    owner = (service or {}).get("providedBy")
-    if service is None or owner is None:
-        return None
-    there = links.organizations(owner)
-    recipient = there | {f"HealthcareService/{service['id']}"}
-    late = links.organizations(task.get("owner"))
-    if not there.isdisjoint(late) or not allowed(request, links.key(request.get("subject")), recipient, links, now):
-        return None
+    watch = watch_over(request, links.organizations(task.get("owner")), links, now)
+    if watch.missing:
+        note = {"time": now, **_why(watch.missing, wording)}
+        return Update({**task, "note": [*items(task.get("note")), note], "lastModified": now})
     made: Resource = {
         "resourceType": "Task",
         "meta": {"profile": [TASK_PROFILE]},
@@ -107,6 +145,6 @@ def _escalation(task: Resource, links: Links, now: str, wording: Wording) -> Res
         "authoredOn": now,
         "lastModified": now,
         "requester": task.get("requester"),
-        "owner": owner,
+        "owner": watch.owner,
     }
-    return {name: value for name, value in made.items() if value not in (None, [])}
+    return Create({name: value for name, value in made.items() if value not in (None, [])})

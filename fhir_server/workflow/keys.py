@@ -30,6 +30,7 @@ RULES: Final = {
     "subtask-actor": "Only the owner of a Task hands over a part of it.",
     "subtask-parent": "A part belongs to an open, accepted Task and has its person and its referral.",
     "subtask-open": "A Task is not completed while one of its parts is open.",
+    "contact-by-passed": "A referral does not begin with a term that has passed: it would be overdue at once.",
     "task-step": "A step of the work (businessStatus) is set in the states of the Task that it belongs to.",
     "signal-says-why": "A Task that asks a person for consent says neither why nor more of the person than contact data.",
     "signal-answer": "A Task that asks a person for consent is completed with how the person agreed, and with nothing else.",

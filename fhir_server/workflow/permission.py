@@ -36,9 +36,16 @@ def addressee(task: Resource) -> Recipient:
     return Recipient(task.get("owner"), service_of(task), "Task.owner")
 
 
-def allowed(request: Resource, patient: str, recipient: frozenset[str] | None, links: Links, now: str) -> bool:
-    """Tell whether any Consent that a referral relies on permits the recipient now."""
-    needs = needs_of(request)
+def allowed(
+    request: Resource,
+    patient: str,
+    recipient: frozenset[str] | None,
+    links: Links,
+    now: str,
+    task: Resource | None = None,
+) -> bool:
+    """Tell whether any Consent that a referral relies on permits the recipient of a Task now."""
+    needs = needs_of(request, task)
     return any(
         permits(consent, patient, recipient, now, needs=needs, links=links).permitted
         for consent in candidates(request, patient, links)
@@ -70,7 +77,7 @@ def goes_out(task: Resource, links: Links) -> bool:
 
 
 def _issues(case: Case, request: Resource, addressees: Sequence[Recipient], where: str) -> Iterator[Issue]:
-    links, patient, needs = case.links, case.subject, needs_of(request)
+    links, patient, needs = case.links, case.subject, needs_of(request, case.after)
     brought = (links.follow(one) for one in consents_of(case.after))
     consents = (*candidates(request, patient, links), *(one for one in brought if one is not None))
     general = [(consent, permits(consent, patient, None, case.now, needs=needs, links=links)) for consent in consents]

@@ -97,14 +97,21 @@ def after_consent(
 
 
 def _out_of_reach(task: Resource, request: Resource, before: Resource, links: Links, now: str) -> bool:
-    return goes_out(task, links) and _lost(request, before, addressee(task).keys(links), links, now)
+    return goes_out(task, links) and _lost(request, before, addressee(task).keys(links), links, now, task)
 
 
-def _lost(request: Resource, before: Resource, recipient: frozenset[str] | None, links: Links, now: str) -> bool:
+def _lost(
+    request: Resource,
+    before: Resource,
+    recipient: frozenset[str] | None,
+    links: Links,
+    now: str,
+    task: Resource | None = None,
+) -> bool:
     """Tell whether this Consent let the referral go to the recipient, and no Consent does any more."""
     patient = links.key(request.get("subject"))
-    had = permits(before, patient, recipient, now, needs=needs_of(request), links=links).permitted
-    return had and not allowed(request, patient, recipient, links, now)
+    had = permits(before, patient, recipient, now, needs=needs_of(request, task), links=links).permitted
+    return had and not allowed(request, patient, recipient, links, now, task)
 
 
 def _relies_on(request: Resource, consent: Resource, links: Links) -> bool:

@@ -3,6 +3,7 @@
 from typing import Final
 
 from fhir_server.model.clock import render_instant
+from fhir_server.model.issue import Issue
 from fhir_server.model.resource import Resource
 from fhir_server.model.temporal import parse_temporal
 from fhir_server.workflow.case import Case, is_aside
@@ -14,7 +15,9 @@ from fhir_server.workflow.codes import (
     TASK_ENDED,
     TASK_PROFILE,
 )
+from fhir_server.workflow.deadlines import has_passed
 from fhir_server.workflow.effects import Create
+from fhir_server.workflow.keys import violation
 from fhir_server.workflow.least_data import inputs_about
 from fhir_server.workflow.links import Links, items
 from fhir_server.workflow.permission import service_of
@@ -102,6 +105,27 @@ def task_for(case: Case, recipient: Recipient, contact_days: int) -> Create:
         ],
     }
     return Create({name: value for name, value in task.items() if value not in (None, "", [])})
+
+
+def term_issues(case: Case) -> tuple[Issue, ...]:
+    """Return an issue when a request is given a term that has passed: its Tasks would be overdue when they are made."""
+    until = _agreed(case.after)
+    if (
+        not until
+        or case.imported
+        or "platform" in case.actors
+        or until == (_agreed(case.before) if case.before else "")
+    ):
+        return ()
+    if not has_passed(until, case.now):
+        return ()
+    text = (
+        f"The person is to be contacted by {until}, which has passed. Name a day to come, or leave the extension "
+        "contact-by out: the term of the deployment holds then."
+    )
+    extensions = items(case.after.get("extension"))
+    index = next(place for place, one in enumerate(extensions) if one.get("valueDateTime") == until)
+    return (violation("contact-by-passed", text, f"ServiceRequest.extension[{index}]"),)
 
 
 def _agreed(request: Resource) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from fhir_server.model.resource import Resource
 from fhir_server.model.temporal import parse_temporal, period_interval
-from fhir_server.workflow.codes import CONTACT_POINT, NIS_CODE, SERVICE_TYPE
+from fhir_server.workflow.codes import CONTACT_POINT, DUTCH_CODE, NIS_CODE, POSTAL_CODE, SERVICE_TYPE
 from fhir_server.workflow.links import Links, items
 
 _DUTCH: Final = re.compile(r"(\d{4})([A-Z]{2})")
@@ -86,13 +86,19 @@ def distance(home: Area, location: Resource) -> int:
     codes = [
         identifier.get("value", "")
         for identifier in location.get("identifier", ())
-        if identifier.get("system") == NIS_CODE
+        if identifier.get("system") in (NIS_CODE, DUTCH_CODE)
     ]
     there = _area(address, codes)
     if home.country and there.country and home.country != there.country:
         return _NO_MATCH
     if home.municipality and home.municipality in codes:
         return _EXACT
+    listed = {one.get("value", "") for one in items(location.get("identifier")) if one.get("system") == POSTAL_CODE}
+    if home.postal and listed:
+        if _keys(home) & listed:
+            return _EXACT if home.postal.isdigit() else _COARSE
+        if not there.postal:
+            return _NO_MATCH
     if home.postal and there.postal:
         if home.postal == there.postal:
             return _EXACT
@@ -147,10 +153,19 @@ def _nis_values(extensions: Any) -> Iterator[str]:
     for extension in extensions:
         coding = extension.get("valueCoding") or {}
         identifier = extension.get("valueIdentifier") or {}
-        if coding.get("system") == NIS_CODE:
+        if coding.get("system") in (NIS_CODE, DUTCH_CODE):
             yield coding.get("code", "")
-        if identifier.get("system") == NIS_CODE:
+        if identifier.get("system") in (NIS_CODE, DUTCH_CODE):
             yield identifier.get("value", "")
+
+
+def _keys(home: Area) -> set[str]:
+    """Return under which identifiers of NamingSystem/postal-code an area has the postal code of a home."""
+    digits = _four_digits(home.postal)
+    if digits:
+        return {f"NL-{digits}"}
+    countries = {"be": ("BE",), "nl": ("NL",)}.get(home.country, ("BE", "NL"))
+    return {f"{country}-{home.postal}" for country in countries}
 
 
 def _four_digits(postal: str) -> str:

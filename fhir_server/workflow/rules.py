@@ -33,7 +33,7 @@ from fhir_server.workflow.party import Party
 from fhir_server.workflow.permission import addressee, goes_out, request_consent_issues, task_consent_issues
 from fhir_server.workflow.plans import Action, planned
 from fhir_server.workflow.propagation import after_consent, after_request, after_task
-from fhir_server.workflow.referral import addressees, leaves, task_for
+from fhir_server.workflow.referral import addressees, leaves, task_for, term_issues
 from fhir_server.workflow.request_lifecycle import REQUEST_TABLE
 from fhir_server.workflow.routing import Recipient
 from fhir_server.workflow.signals import after_signal, signal_issues
@@ -54,6 +54,8 @@ class Rulebook:
     own_base: str = ""
     plans: Mapping[str, tuple[Action, ...]] = field(default_factory=dict)
     wording: Wording = PLAIN
+    escalate: bool = False
+    """Whether the contact point of the area learns of a referral that is overdue: its Consent is to cover that then."""
 
     @classmethod
     def load(
@@ -64,15 +66,16 @@ class Rulebook:
         own_base: str = "",
         plans: Mapping[str, tuple[Action, ...]] | None = None,
         wording: Wording = PLAIN,
+        escalate: bool = False,
     ) -> Self:
         """Make the rulebook of a deployment.
 
         `govern_all` holds every ServiceRequest and Task to the rules; `contact_days` is the term for a first contact,
         in days; `own_base` is the public FHIR base, so that absolute references to this server are understood;
         `plans` say which follow-up Tasks there are (`plans.load_plans`); `wording` says in which language the server
-        composes.
+        composes; `escalate` whether a referral that is overdue is told to the contact point of the area.
         """
-        return cls(govern_all, contact_days, own_base, plans or {}, wording)
+        return cls(govern_all, contact_days, own_base, plans or {}, wording, escalate)
 
     def governs(self, resource: Resource | None) -> bool:
         """Tell whether a change of this resource is to be reviewed.
@@ -115,7 +118,7 @@ class Rulebook:
 
     def _request(self, case: Case) -> Iterator[Effect]:
         require_request_actor(case)
-        issues = list(requester_issues(case))
+        issues = [*requester_issues(case), *term_issues(case)]
         if case.before is not None:
             issues += (*request_field_issues(case), *REQUEST_TABLE.check(case))
         _refuse(issues)

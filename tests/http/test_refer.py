@@ -259,8 +259,10 @@ def test_without_saying_who_asks_nothing_is_made(gp: httpx.Client, refused: Any)
 
 
 def test_overdue_is_true_or_false_and_means_the_same_as_its_opposite(gp: httpx.Client, refused: Any) -> None:
-    late = gp.post("/$refer", json=short("Laat Laatste", contact_by={"valueDateTime": "2026-01-01"}))
-    (task,) = named(late, "task")
+    (task,) = named(gp.post("/$refer", json=short("Laat Laatste")), "task")
+    term = [{"op": "replace", "path": "/restriction/period/end", "value": "2026-01-01"}]
+    kind = {"Content-Type": "application/json-patch+json", "If-Match": f'W/"{task["meta"]["versionId"]}"'}
+    assert gp.patch(f"/Task/{task['id']}", json=term, headers=kind).status_code == 200
     narrow = {"_id": task["id"]}
     assert gp.get("/Task", params={"overdue": "true", **narrow}).json()["total"] == 1
     assert gp.get("/Task", params={"overdue": "false", **narrow}).json()["total"] == 0

@@ -176,9 +176,13 @@ def test_a_meeting_list_shows_what_is_overdue_first_and_only_to_the_practice(bas
     task = referred(base, "Op Tijd")
     body = parameters(
         name={"valueString": "Te Laat"}, phone={"valueString": "02 555 00 01"}, city={"valueString": "Vilvoorde"},
-        reason={"valueString": "Zoekt raad"}, consent_way=YES, contact_by={"valueDateTime": "2026-01-01"},
+        reason={"valueString": "Zoekt raad"}, consent_way=YES,
     )  # fmt: skip
-    assert practice.post("/$refer", json=body).status_code == 200
+    made = practice.post("/$refer", json=body).json()["parameter"]
+    late = next(one["resource"] for one in made if one["name"] == "task")
+    term = [{"op": "replace", "path": "/restriction/period/end", "value": "2026-01-01"}]
+    kind = {"Content-Type": "application/json-patch+json", "If-Match": f'W/"{late["meta"]["versionId"]}"'}
+    assert practice.patch(f"/Task/{late['id']}", json=term, headers=kind).status_code == 200
     answer = practice.get("/Organization/org-praktijk-bea/$meeting-list")
     flags = lines(answer)
     assert next(iter(flags.values())) == "overdue"

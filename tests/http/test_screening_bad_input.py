@@ -170,3 +170,23 @@ def test_validate_judges_a_stored_response_too_and_a_write_is_not_refused(client
     assert stored.status_code == 201
     issues = client.get(f"{QR}/{stored.json()['id']}/$validate").json()["issue"]
     assert "response-incomplete" in [one["details"]["coding"][0]["code"] for one in issues]
+
+
+def test_a_wrong_kind_of_answer_is_told_and_not_what_cannot_be_calculated_of_it(
+    client: httpx.Client, refused: Any
+) -> None:
+    score = calculated("%resource.item.where(linkId='mark').answer.value.sum()")
+    made = {"url": "https://example.org/Questionnaire/marks", "item": [{"linkId": "mark", "type": "integer"}, score]}
+    answers = response({"linkId": "mark", "answer": [{"valueString": "zeven"}]}, questionnaire=made["url"])
+    asked = asked_by(made, answers)
+    answer = client.post(f"{QR}/$extract", json=asked)
+    assert refused(answer, 422, "answer-type")["expression"] == [f"{QR}.item[0].answer[0].value"]
+    assert len(answer.json()["issue"]) == 1
+    whole = {**answers, "questionnaire": "#marks", "contained": [{**asked["parameter"][0]["resource"], "id": "marks"}]}
+    told = client.post(f"{QR}/$validate", json=whole).json()["issue"]
+    errors = [one["expression"] for one in told if one["severity"] == "error"]
+    assert errors == [[f"{QR}.item[0].answer[0].value"]]
+    whole["contained"][0]["item"][1] = calculated("'zeven'.sum()")
+    whole["item"][0]["answer"] = [{"valueInteger": 7}]
+    told = client.post(f"{QR}/$validate", json=whole).json()["issue"]
+    assert "form-expression" in [one["details"]["coding"][0]["code"] for one in told]

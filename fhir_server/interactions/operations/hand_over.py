@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from fhir_server.interactions.context import Engine
 from fhir_server.interactions.operation import Operation, Writing
 from fhir_server.interactions.operations.parameters import answer
-from fhir_server.interactions.operations.refer_asked import LINE, Asked, issue, read_asked
+from fhir_server.interactions.operations.refer_asked import LINE, Asked, issue, read_asked, require_time_left
 from fhir_server.interactions.operations.refer_parts import consent_of
 from fhir_server.interactions.operations.refer_people import Recipients, recipient_issues
 from fhir_server.interactions.request import Place, Request, Result
@@ -23,7 +23,6 @@ from fhir_server.model.codec import decode_stored
 from fhir_server.model.errors import Conflict, FhirError, Invalid, NotFound, RuleViolated
 from fhir_server.model.issue import Issue
 from fhir_server.model.resource import Resource
-from fhir_server.model.temporal import parse_temporal
 from fhir_server.store.port import Version
 from fhir_server.workflow.case import is_aside
 from fhir_server.workflow.codes import (
@@ -92,7 +91,7 @@ def _written(unit: Unit, asked: Asked, whole: Resource, current: Version) -> Ver
     engine, now = unit.engine, render_instant(unit.uow.last_updated)
     wording = engine.rulebook.wording
     links = Links(unit, engine.own_base, engine.rulebook.governs)
-    _require_time_left(asked, now)
+    require_time_left(asked, now)
     recipient = _recipient(unit, asked, links, now)
     part = _part(whole, asked, recipient, now, wording)
     _require_other(whole, part, asked, links)
@@ -123,15 +122,6 @@ def _recipient(unit: Unit, asked: Asked, links: Links, now: str) -> Recipients:
     if found := list(recipient_issues(unit, [chosen], [asked.place("recipient", 0, "reference")], now)):
         raise RuleViolated(issues=found)
     return Recipients(({"reference": links.key(chosen)},), tuple(sorted(links.organizations(chosen))))
-
-
-def _require_time_left(asked: Asked, now: str) -> None:
-    until = asked.text("contact-by")
-    if until and parse_temporal(until).hi <= parse_temporal(now).lo:
-        text = (
-            f"The person is to be contacted by {until}, which has passed. Name a day to come, or leave contact-by out."
-        )
-        raise Invalid(issues=[issue(text, asked.place("contact-by"), "value")])
 
 
 def _require_other(whole: Resource, part: Resource, asked: Asked, links: Links) -> None:

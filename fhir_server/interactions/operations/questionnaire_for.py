@@ -80,9 +80,17 @@ def questionnaire_of(engine: Engine, snapshot: Snapshot, response: Resource) -> 
 
 
 def judged(engine: Engine, snapshot: Snapshot, form: Form, response: Resource) -> tuple[Resource, list[Issue]]:
-    """Return a response with its values calculated, and all that is wrong with it."""
+    """Return a response with its values calculated, and all that is wrong with it.
+
+    Where an answer is wrong, what cannot be calculated of it is a consequence: the answer is told, and nothing is calculated.
+    """
     issues = check_answers(form, response, membership(engine, snapshot, form))
-    right = calculated(form, response)
+    try:
+        right = calculated(form, response)
+    except (RuleViolated, TooCostly):
+        if has_errors(issues):
+            return response, issues
+        raise
     issues += differing(form, response, right)
     return right, issues
 

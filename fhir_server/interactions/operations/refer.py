@@ -15,6 +15,7 @@ from fhir_server.interactions.operations.parameters import answer, out
 from fhir_server.interactions.operations.refer_answers import stored_answers
 from fhir_server.interactions.operations.refer_asked import DEFINITION, Asked, check, read_asked
 from fhir_server.interactions.operations.refer_composed import Composed, alone, of_bundle, of_parameters
+from fhir_server.interactions.operations.refer_told import told
 from fhir_server.interactions.request import Place, Request, Result
 from fhir_server.interactions.routing import Interaction
 from fhir_server.interactions.unit import Unit
@@ -65,7 +66,7 @@ def _work(engine: Engine, request: Request, asked: Asked, unit: Unit) -> Result:
         error.issues = tuple(one._replace(expression=composed.told(one.expression)) for one in error.issues)
         raise
     _refuse_repetition(unit, made, composed)
-    return _answer(unit, asked, made, composed.notes)
+    return _answer(unit, asked, made, (*composed.notes, *told(unit, asked, made, composed.patient)))
 
 
 def _transact(engine: Engine, request: Request, bundle: Resource, unit: Unit) -> Resource:

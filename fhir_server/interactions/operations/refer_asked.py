@@ -1,5 +1,6 @@
 """What `$refer` is asked, with the place of each parameter in what was sent, so that a refusal can point at it."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -11,6 +12,7 @@ from fhir_server.model.errors import Invalid
 from fhir_server.model.issue import Issue, IssueCode
 from fhir_server.model.resource import Resource
 from fhir_server.model.temporal import parse_temporal
+from fhir_server.workflow.deadlines import has_passed
 
 DEFINITION: Final = "https://w3id.org/social-referral/OperationDefinition/refer"
 MOST_NEEDS: Final = 20
@@ -77,6 +79,16 @@ def check(asked: Asked) -> None:
     issues = [*_lengths(asked), *_parties(asked), *_counts(asked), *_values(asked)]
     if issues:
         raise Invalid(issues=issues)
+
+
+def require_time_left(asked: Asked, now: str) -> None:
+    """Raise Invalid when the person is to be contacted by a moment that has passed: it would be overdue at birth."""
+    until = asked.text("contact-by")
+    if until and has_passed(until, now):
+        text = (
+            f"The person is to be contacted by {until}, which has passed. Name a day to come, or leave contact-by out."
+        )
+        raise Invalid(issues=[issue(text, asked.place("contact-by"), "value")])
 
 
 def issue(text: str, expression: str, code: IssueCode = "required", key: str = "refer-input") -> Issue:
@@ -161,6 +173,7 @@ def _values(asked: Asked) -> list[Issue]:
                     f"{name} is {asked.text(name)[:40]!r}; send a date such as 2026-12-01.", asked.place(name), "value"
                 )
             )
+    issues += _postal(asked)
     for name in ("subject", "consent-reference", "requester", "based-on", "recipient"):
         for index, reference in enumerate(asked.all(name)):
             if not isinstance(reference.get("reference"), str):
@@ -172,6 +185,32 @@ def _values(asked: Asked) -> list[Issue]:
     return issues
 
 
+def _postal(asked: Asked) -> list[Issue]:
+    """Return an issue for a postal code that is none in any country, or not in the one that the address names."""
+    address: Resource = asked.one("address") or {}
+    country = str(address.get("country", "")).upper()[:2]
+    given = (
+        ("postal-code", "", asked.text("postal-code")),
+        ("address", "postalCode", str(address.get("postalCode", ""))),
+    )
+    form = _POSTAL.get(country if country in _POSTAL else "", _POSTAL[""])
+    return [
+        issue(
+            f"{text[:40]!r} is no postal code. Send one as 1800 (Belgium) or 1811 AB (Netherlands), or the municipality.",
+            asked.place(name, 0, member),
+            "value",
+        )
+        for name, member, text in given
+        if text and not form.fullmatch(text.strip().upper())
+    ]
+
+
+_POSTAL: Final = {
+    "BE": re.compile(r"(?:BE?-?)?[1-9]\d{3}", re.ASCII),
+    "NL": re.compile(r"(?:NL-?)?[1-9]\d{3}(?: ?[A-Z]{2})?", re.ASCII),
+    "": re.compile(r"(?=.*[1-9])[A-Z0-9](?:[A-Z0-9 -]{1,10})", re.ASCII),
+}
+"""Country → what its postal codes look like; "" is anywhere: letters and digits, of which one is no zero."""
 _SUCH: Final = {
     "subject": "Patient/7",
     "consent-reference": "Consent/7",

@@ -5,7 +5,7 @@ from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
 from fhir_server.interactions.operations.refer_answers import Answers, answers_of, one_need
-from fhir_server.interactions.operations.refer_asked import Asked, issue
+from fhir_server.interactions.operations.refer_asked import Asked, issue, require_time_left
 from fhir_server.interactions.operations.refer_parts import claiming, consent_of, patient_of, request_of, signal_of
 from fhir_server.interactions.operations.refer_people import (
     Recipients,
@@ -14,6 +14,7 @@ from fhir_server.interactions.operations.refer_people import (
     recipient_issues,
     recipients_of,
 )
+from fhir_server.interactions.operations.refer_told import watching_of
 from fhir_server.interactions.request import Request
 from fhir_server.interactions.unit import Unit
 from fhir_server.model.clock import render_instant
@@ -44,6 +45,8 @@ class Composed(NamedTuple):
     bundle: Resource
     told: Callable[[str], str]
     notes: tuple[Issue, ...] = ()
+    patient: Resource | None = None
+    """The person as sent in the short form."""
 
 
 def of_bundle(asked: Asked, unit: Unit) -> Composed:
@@ -77,6 +80,7 @@ def of_parameters(request: Request, asked: Asked, unit: Unit) -> Composed:
     """Compose the Bundle of the short form. Raises RuleViolated when nobody may receive it."""
     now = render_instant(unit.uow.last_updated)
     links = Links(unit, unit.engine.own_base, unit.engine.rulebook.governs)
+    require_time_left(asked, now)
     _require_plans(unit, asked)
     patient, subject, notes = _person(unit, asked)
     found = recipients_of(unit, asked, patient, links, now)
@@ -94,7 +98,8 @@ def of_parameters(request: Request, asked: Asked, unit: Unit) -> Composed:
         parts["consent"] = f"Consent/{existing(unit, asked, 'consent-reference')['id']}"
     else:
         organizations = sorted(links.organizations(requester))
-        made["consent"] = consent_of(asked, parts["subject"], organizations, found.organizations, now)
+        watching = watching_of(unit, asked, patient, found, links, now)
+        made["consent"] = consent_of(asked, parts["subject"], organizations, found.organizations, now, watching)
     answers = answers_of(unit, asked, parts["subject"], requester, now)
     needs = _needs(unit, asked, asked.all("need") or one_need(asked, answers))
     parts["reasons"] = answers.reasons([(one["coding"][0]["system"], one["coding"][0]["code"]) for one in needs])
@@ -108,7 +113,7 @@ def of_parameters(request: Request, asked: Asked, unit: Unit) -> Composed:
     places = dict(_places(asked, list(made))) | dict(_answer_places(asked, answers, len(entries)))
     entries += [entry for entry, _ in answers.entries]
     bundle: Resource = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
-    return Composed(bundle, lambda text: _in_parameters(text, places), notes)
+    return Composed(bundle, lambda text: _in_parameters(text, places), notes, patient)
 
 
 def _require_plans(unit: Unit, asked: Asked) -> None:

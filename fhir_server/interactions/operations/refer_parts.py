@@ -18,6 +18,7 @@ from fhir_server.workflow.codes import (
     TASK_KIND,
     TASK_PROFILE,
 )
+from fhir_server.workflow.consent import escalation_provision
 from fhir_server.workflow.least_data import MUNICIPALITY, inputs_about
 from fhir_server.workflow.links import codings, items
 from fhir_server.workflow.signals import receiver
@@ -61,11 +62,17 @@ def patient_of(asked: Asked) -> Resource:
 
 
 def consent_of(
-    asked: Asked, patient: str, organizations: Sequence[str], receivers: Sequence[str], now: str
+    asked: Asked,
+    patient: str,
+    organizations: Sequence[str],
+    receivers: Sequence[str],
+    now: str,
+    watching: Sequence[str] = (),
 ) -> Resource:
     """Return the Consent: as it was sent, made of how it was given, or proposed while the person was not asked.
 
-    `patient` is the reference of the person, `organizations` who asked, `receivers` who may receive.
+    `patient` is the reference of the person, `organizations` who asked, `receivers` who may receive, `watching` who may
+    learn of it when it is overdue.
     """
     common: Resource = {
         "patient": {"reference": patient},
@@ -79,12 +86,6 @@ def consent_of(
         )
     pending = asked.one("consent-pending") is True
     way = {"coding": [{"system": CONSENT_WAYS, "code": asked.text("consent-way")}]}
-    limits = _some({"start": "" if pending else now[:10], "end": asked.text("consent-until")})
-    provision: Resource = (
-        {"type": "deny"}
-        if pending
-        else {"type": "permit", "period": limits, "actor": [receiver(one) for one in receivers]}
-    )
     made: Resource = {
         "resourceType": "Consent",
         "meta": {} if pending else {"profile": [CONSENT_PROFILE]},
@@ -97,9 +98,17 @@ def consent_of(
         "performer": [] if pending else [{"reference": patient}],
         "organization": common["organization"],
         "policy": [{"uri": _LAW}],
-        "provision": provision,
+        "provision": {"type": "deny"} if pending else _permitting(asked, receivers, now, watching),
     }
     return _some(made)
+
+
+def _permitting(asked: Asked, receivers: Sequence[str], now: str, watching: Sequence[str]) -> Resource:
+    limits = _some({"start": now[:10], "end": asked.text("consent-until")})
+    provision: Resource = {"type": "permit", "period": limits, "actor": [receiver(one) for one in receivers]}
+    if watching:
+        provision["provision"] = [escalation_provision([receiver(one) for one in watching])]
+    return provision
 
 
 def request_of(asked: Asked, needs: Sequence[Resource], parts: dict[str, Any], number: str, now: str) -> Resource:

@@ -11,7 +11,8 @@ from fhir_server.model.issue import Issue
 from fhir_server.model.reference import parse_reference
 from fhir_server.model.resource import Resource
 from fhir_server.model.temporal import parse_temporal, period_interval
-from fhir_server.search.query import Query, StringIs, TextMode, TokenIs
+from fhir_server.search.beside import words
+from fhir_server.search.query import And, Or, Query, StringIs, TextMode, TokenIs
 from fhir_server.search.text import normalise
 from fhir_server.workflow.links import Links, items
 from fhir_server.workflow.routing import contact_point
@@ -118,11 +119,20 @@ def _closed(resource: Resource, at: int) -> str:
 
 
 def _namesakes(unit: Unit, patient: Resource) -> Iterator[Resource]:
+    """Yield those whose name may be the same, be it stored in one text or in parts."""
     for name in items(patient.get("name"))[:1]:
-        text = normalise(str(name.get("family") or name.get("text") or ""))
+        parts = " ".join([*items(name.get("given")), name.get("family", "")])
+        text = normalise(parts.strip() or str(name.get("text", "")))
         if text:
-            rows = unit.view.search(Query("Patient", StringIs("name", TextMode.STARTS, text), limit=_NAMESAKES))
+            ends = {text.split()[0]: None, text.split()[-1]: None}  # in parts, each begins one: those between may not
+            where = Or((StringIs("name", TextMode.STARTS, text), And(tuple(_begins(word) for word in ends))))
+            rows = unit.view.search(Query("Patient", where, limit=_NAMESAKES))
             yield from (decode_stored(row.version.body) for row in rows if row.version.body is not None)
+
+
+def _begins(word: str) -> Or:
+    """A part of a name begins with a word, or one of the words of a family name does."""
+    return Or(tuple(StringIs(param, TextMode.STARTS, word) for param in ("name", words("name"))))
 
 
 def _names(patient: Resource) -> set[str]:

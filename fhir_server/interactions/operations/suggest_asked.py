@@ -15,7 +15,7 @@ from fhir_server.interactions.operations.questionnaire_for import needs_of
 from fhir_server.model.errors import Malformed, NotFound
 from fhir_server.model.resource import Resource
 from fhir_server.store.port import Snapshot
-from fhir_server.workflow.codes import NIS_CODE, SERVICE_TYPE
+from fhir_server.workflow.codes import DUTCH_CODE, NIS_CODE, SERVICE_TYPE
 from fhir_server.workflow.suggestion_facts import Wish
 
 BY_TYPE: Final = f"{BASE}/ConceptMap/social-need-to-service-type"
@@ -150,7 +150,7 @@ def _areas(inputs: Inputs, directory: Directory) -> frozenset[str]:
     )
     asked = {
         "nis": inputs.text("nis")
-        or (str(nis.get("value", nis.get("code", ""))) if nis.get("system") == NIS_CODE else ""),
+        or (str(nis.get("value", nis.get("code", ""))) if nis.get("system") in (NIS_CODE, DUTCH_CODE) else ""),
         "postal-code": inputs.text("postal-code") or str(address.get("postalCode", "")),
         "city": inputs.text("city") or str(address.get("city", "")),
     }

@@ -7,15 +7,18 @@ import pytest
 from fhir_server.model.resource import Resource
 from fhir_server.workflow.codes import (
     BUSINESS_STATUS,
+    CONTACT_BY,
     ESCALATION,
     REFERRAL_NUMBER,
     SERVICE_TYPE,
     TASK_PARAMETER,
 )
+from fhir_server.workflow.consent import escalation_provision
 from fhir_server.workflow.deadlines import Deadline, deadlines_of, due_effects, is_overdue
 from fhir_server.workflow.duplicates import repeated
-from fhir_server.workflow.effects import Create, Emit
+from fhir_server.workflow.effects import Create, Emit, Update
 from fhir_server.workflow.links import Links
+from fhir_server.workflow.wording import sentences
 from tests.unit.workflow.refusals import violates
 from tests.unit.workflow.region import (
     CONTACT,
@@ -81,14 +84,51 @@ def test_what_is_overdue_is_told_and_goes_to_the_link_worker_once() -> None:
     assert region.record[KEY]["status"] == "completed"
 
 
-def test_nothing_is_escalated_to_whom_the_consent_does_not_name_or_who_is_late() -> None:
-    narrow = consent(provision={"type": "permit", "actor": [{"reference": ref(FAMILY)}]})
-    for region in (
-        Region(request(), task(restriction=LATE), narrow),
-        Region(request(), task(restriction=LATE, owner=ref(CONTACT))),
-    ):
-        (deadline,) = deadlines_of(region.record[TASK])
-        assert due_effects(deadline, links_of(region), NOW, escalate=True) == (Emit("task-overdue", TASK),)
+@pytest.mark.parametrize(
+    ("why", "changes"),
+    [
+        ("not-escalated-consent", [consent(provision={"type": "permit", "actor": [{"reference": ref(FAMILY)}]})]),
+        ("not-escalated-late", [task(restriction=LATE, owner=ref(CONTACT))]),
+        ("not-escalated-nobody", [{"resourceType": "Patient", "id": "erdan", "address": [{"postalCode": "9999"}]}]),
+    ],
+)
+def test_where_nobody_else_is_told_the_task_says_why(why: str, changes: list[Resource]) -> None:
+    region = Region(request(), task(restriction=LATE, note=[{"text": "Bel na zes uur"}]), *changes)
+    (deadline,) = deadlines_of(region.record[TASK])
+    told, noted = due_effects(deadline, links_of(region), NOW, escalate=True)
+    assert told == Emit("task-overdue", TASK)
+    assert isinstance(noted, Update)
+    last = noted.resource["note"][-1]
+    assert (last["time"], last["text"]) == (NOW, sentences()[why]["en"])
+    assert noted.resource["status"] == "requested"
+    assert due_effects(deadline, links_of(region), NOW) == (told,)
+
+
+def test_a_consent_for_escalation_lets_the_contact_point_learn_of_what_is_late_and_of_nothing_else() -> None:
+    root = {"type": "permit", "actor": [{"reference": ref(FAMILY)}]}
+    watched = consent(provision={**root, "provision": [escalation_provision([{"reference": ref(CONTACT)}])]})
+    region = Region(request(), task(restriction=LATE), watched)
+    (deadline,) = deadlines_of(region.record[TASK])
+    _, made = due_effects(deadline, links_of(region), NOW, escalate=True)
+    assert isinstance(made, Create)
+    assert made.resource["owner"] == ref(CONTACT)
+    region = Region(request(), task(restriction=LATE), watched, {**made.resource, "id": "kijk-na"})
+    region.update(LINK_WORKER, "Task/kijk-na", status="accepted")
+    with violates("consent-recipient", "Task.owner", "does not name the recipient"):
+        region.commit(GP, task(id="ook", owner=ref(CONTACT)))
+    region.commit(GP, {**watched, "provision": root})
+    assert region.record["Task/kijk-na"]["status"] == "cancelled"
+    assert region.record[TASK]["status"] == "requested"
+
+
+def test_a_referral_does_not_begin_with_a_term_that_has_passed() -> None:
+    for until in ("1900-01-01", "2026-11-19", "2026-11-20T00:00:00Z"):
+        told = [{"url": CONTACT_BY, "valueDateTime": until}]
+        with violates("contact-by-passed", "ServiceRequest.extension[0]", until):
+            Region(consent()).commit(GP, request(extension=told))
+    region = Region(consent())
+    region.commit(GP, request(extension=[{"url": CONTACT_BY, "valueDateTime": NOW[:10]}]))
+    assert region.record[KEY]["status"] == "active"
 
 
 def test_a_follow_up_is_told_when_its_day_comes() -> None:

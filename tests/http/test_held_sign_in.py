@@ -23,11 +23,11 @@ from fhir_server.store.sqlite.store import SqliteStore
 from tests.http.local_issuer import local_issuer, signed_by
 
 BASE = "http://127.0.0.1/fhir"
-CLAIMS = {
+CLAIMS: dict[str, dict[str, object]] = {
     "roles": {"claim": "groups", "values": {"helpers": "recipient"}},
     "organization": {"claim": "org", "values": {"0400": "Organization/caw"}},
 }
-BREAKS = {"break_glass": {"claim": "emergency", "values": {"yes": "true"}}}
+BREAKS: dict[str, dict[str, object]] = {"break_glass": {"claim": "emergency", "values": {"yes": "true"}}}
 
 
 class _Clock:

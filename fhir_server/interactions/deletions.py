@@ -8,8 +8,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from fhir_server.model.codec import decode_stored
-from fhir_server.model.errors import Conflict
+from fhir_server.model.errors import Conflict, TooCostly
 from fhir_server.model.issue import Issue
+from fhir_server.model.reference import parse_reference
+from fhir_server.model.resource import Resource, walk
 from fhir_server.search.query import And, Or, Query, RefersTo, TokenIs
 from fhir_server.workflow.codes import REQUEST_OPEN, TASK_ENDED, TASK_STATUSES
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from fhir_server.interactions.unit import Unit  # which calls what is here
 
 _MOST: Final = 1_000
+_AT_ONCE: Final = 50
+"""Deleted resources in one question."""
 _NAMED: Final = 5
 """How many of what stands in the way a refusal names."""
 
@@ -47,30 +51,56 @@ _RELYING: Final = {
 
 def require_nothing_open(unit: "Unit", deleted: Sequence[str]) -> None:
     """Raise Conflict when an open referral, or an open Task of one, still refers to what was deleted (`Type/id` each)."""
-    issues = [issue for key in deleted for issue in _issues(unit, key)]
+    gone = [key for key in dict.fromkeys(deleted) if _is_gone(unit, key)]
+    issues = [
+        issue
+        for kind, links in _RELYING.items()
+        for some in _batched([key for key in gone if key.startswith(f"{kind}/")])
+        for link in links
+        for issue in _issues(unit, link, some)
+    ]
     if issues:
         raise Conflict(issues=issues)
 
 
-def _issues(unit: "Unit", key: str) -> Iterator[Issue]:
+def _batched(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield so many at a time that one question can name them all."""
+    yield from (keys[start : start + _AT_ONCE] for start in range(0, len(keys), _AT_ONCE))
+
+
+def _is_gone(unit: "Unit", key: str) -> bool:
+    """Tell whether nothing stands there: it may have been written again in the same unit."""
     kind, _, identity = key.partition("/")
+    if kind not in _RELYING:
+        return False
     standing = unit.view.current(kind, identity)
-    if standing is not None and not standing.deleted:
-        return  # it was written again in the same unit
-    for link in _RELYING.get(kind, ()):
-        found = _open(unit, link, key)
-        if found:
-            more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    return standing is None or standing.deleted
+
+
+def _issues(unit: "Unit", link: _Link, keys: Sequence[str]) -> Iterator[Issue]:
+    found = [(f"{link.type}/{one['id']}", _targets(unit, one)) for one in _open(unit, link, keys)]
+    for key in keys:
+        about = [place for place, targets in found if key in targets]
+        if about:
+            more = f" and {len(about) - _NAMED} more" if len(about) > _NAMED else ""
             text = (
-                f"{key} is what an open referral is about: {', '.join(found[:_NAMED])}{more}. {link.advice}; then delete "
+                f"{key} is what an open referral is about: {', '.join(about[:_NAMED])}{more}. {link.advice}; then delete "
                 f"{key}. To erase a person as the law asks, the operator runs `fhir-server erase`."
             )
-            yield Issue("referral-open", "conflict", text, kind)
+            yield Issue("referral-open", "conflict", text, key.partition("/")[0])
 
 
-def _open(unit: "Unit", link: _Link, key: str) -> list[str]:
-    refers = Or(tuple(RefersTo(param, key) for param in link.params))
+def _open(unit: "Unit", link: _Link, keys: Sequence[str]) -> list[Resource]:
+    """Return what is open and refers to one of the keys: one question for all of them."""
+    refers = Or(tuple(RefersTo(param, key) for key in keys for param in link.params))
     states = Or(tuple(TokenIs("status", None, status) for status in link.open))
-    rows = unit.view.search(Query(link.type, And((refers, states)), limit=_MOST))
+    rows = unit.view.search(Query(link.type, And((refers, states)), limit=_MOST + 1))
+    if len(rows) > _MOST:
+        raise TooCostly(f"More than {_MOST} open {link.type} resources refer to what is deleted. Delete fewer at once.")
     bodies = (decode_stored(row.version.body) for row in rows if row.version.body is not None)
-    return [f"{link.type}/{one['id']}" for one in bodies if unit.engine.rulebook.governs(one)]
+    return [one for one in bodies if unit.engine.rulebook.governs(one)]
+
+
+def _targets(unit: "Unit", resource: Resource) -> frozenset[str]:
+    texts = (element.get("reference") for _, element in walk(resource, resource["resourceType"]))
+    return frozenset(parse_reference(text, unit.engine.own_base).key for text in texts if isinstance(text, str))

@@ -120,6 +120,8 @@ def bound_check(place: Place, limit: Any, *, least: bool) -> Check:
 
 
 def _within(value: Any, limit: Any, *, least: bool) -> bool:
+    if isinstance(value, bool) or isinstance(limit, bool):  # to Python these are numbers
+        return True
     if isinstance(value, (int, Decimal, float)) and isinstance(limit, (int, Decimal, float)):
         return bool(value >= limit) if least else bool(value <= limit)
     if not (isinstance(value, str) and isinstance(limit, str)):

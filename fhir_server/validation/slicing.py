@@ -203,8 +203,7 @@ def _find(part: Part, steps: tuple[str, ...], definition: str) -> tuple[Part, st
         found = part.children.get(name) or part.children.get(f"{name}[x]")
         if found is None:
             raise part.refuse(f"the slice says nothing at {step}, which its discriminator looks at.")
-        facts = child(definition, name)
-        definition = (facts.content or (facts.types[0] if len(facts.types) == 1 else "")) if facts else ""
+        definition = _below(definition, name)
         part = found
         if len(part.codes) == 1:
             definition = part.codes[0]
@@ -241,10 +240,10 @@ def _kinds(item: Item, steps: tuple[str, ...], definition: str, scope: Scope) ->
         found = values(item.value, steps[:-1], definition, scope)
         texts = [value.get("reference") for value in found if isinstance(value, dict)]
         return [target_type(text, scope) for text in texts if isinstance(text, str)]
-    owners = [(item.value, definition)] if len(steps) == 1 else [
-        (value, "") for value in values(item.value, steps[:-1], definition, scope)
-    ]  # fmt: skip
-    return [kind for owner, place in owners for kind in _member_kinds(owner, steps[-1], place)]
+    owners = [item.value] if len(steps) == 1 else values(item.value, steps[:-1], definition, scope)
+    for step in steps[:-1]:
+        definition = _below(definition, step)
+    return [kind for owner in owners for kind in _member_kinds(owner, steps[-1], definition)]
 
 
 def _member_kinds(owner: Any, name: str, definition: str) -> list[str]:
@@ -272,9 +271,14 @@ def values(value: Any, steps: tuple[str, ...], definition: str, scope: Scope) ->
             found = [one for one in _members(found, "extension", "") if isinstance(one, dict) and one.get("url") == url]
         elif not step.startswith("ofType("):
             found = _members(found, step, definition)
-        facts = child(definition, step) if definition else None
-        definition = (facts.content or (facts.types[0] if len(facts.types) == 1 else "")) if facts else ""
+        definition = _below(definition, step)
     return found
+
+
+def _below(definition: str, step: str) -> str:
+    """Return what defines the children of an element, "" where that is not one thing."""
+    facts = child(definition, step) if definition else None
+    return (facts.content or (facts.types[0] if len(facts.types) == 1 else "")) if facts else ""
 
 
 def _members(owners: list[Any], name: str, definition: str) -> list[Any]:

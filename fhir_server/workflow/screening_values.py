@@ -79,7 +79,7 @@ def _option_from(question: Question, value: Any) -> Resource | None:
             return {
                 name: {key: part for key, part in option.items() if key in ("system", "version", "code", "display")}
             }
-        if name != "valueCoding" and option == value:
+        if name != "valueCoding" and option == value and not isinstance(value, bool):  # to Python true is 1
             return {name: option}
     if options or not isinstance(value, dict) or "code" not in codings[0]:
         return {"valueString": value} if question.type == "open-choice" and isinstance(value, str) else None

@@ -21,9 +21,9 @@ from tests.http.smart_client import prepare
 
 POINT = "org-aanmeldpunt"
 PEOPLE = {
-    "practice@example.org": (PRACTICE, "referrer"),
-    "helper@example.org": (HELPER, "recipient"),
-    "worker@example.org": (POINT, "link-worker"),
+    "practice": (PRACTICE, "referrer"),
+    "helper": (HELPER, "recipient"),
+    "worker": (POINT, "link-worker"),
 }
 OPERATOR = Principal(roles=frozenset({"operator"}), agent="test")
 REFERRER = Principal(f"Organization/{PRACTICE}", frozenset({"referrer"}), agent="test")
@@ -39,18 +39,20 @@ class ProtectedRegion:
             self._ask("POST", "", file.read_bytes(), OPERATOR)
         scan = ROOT / "profiles/questionnaires/Questionnaire-quality-of-life.json"
         self._ask("PUT", "Questionnaire/quality-of-life", scan.read_bytes(), OPERATOR)
-        accounts = Accounts(self._engine.store, self._engine.clock, KeyFolder(folder / "keys", SystemClock()).secret())
-        self._credentials = {}
-        for name, (organization, role) in PEOPLE.items():
-            given = {"name": name, "organization": f"Organization/{organization}", "roles": [role]}
-            self._credentials[name] = self._engine.store.write(
-                lambda uow, given=given: accounts.add(uow, given, OPERATOR)  # type: ignore[misc]  # the default binds the loop's value
-            )
+        self._accounts = Accounts(
+            self._engine.store, self._engine.clock, KeyFolder(folder / "keys", SystemClock()).secret()
+        )
+        self._added = 0
         self.server = RunningServer(settings)
 
-    def browser(self, name: str, language: str = "en") -> Browser:
-        """Return a browser in which an account has signed in."""
-        browser, credentials = Browser(self.server.base, language), self._credentials[name]
+    def browser(self, person: str, language: str = "en") -> Browser:
+        """Return a browser in which one of PEOPLE has signed in, with an account of its own: a code of a device serves once."""
+        organization, role = PEOPLE[person]
+        self._added += 1
+        name = f"{person}-{self._added}@example.org"
+        given = {"name": name, "organization": f"Organization/{organization}", "roles": [role]}
+        credentials = self._engine.store.write(lambda uow: self._accounts.add(uow, given, OPERATOR))
+        browser = Browser(self.server.base, language)
         browser.open("/sign-in")
         code = pyotp.TOTP(pyotp.parse_uri(credentials.totp_uri).secret).now()
         page = browser.submit("/sign-in", name=name, password=credentials.password, code=code)

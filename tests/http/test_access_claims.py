@@ -164,6 +164,26 @@ def test_a_person_with_an_open_referral_is_not_deleted_before_it_has_ended(world
     assert world.ask("gp", "DELETE", person).status == 204
 
 
+def test_each_of_many_deletions_is_judged_by_what_refers_to_it(world: World) -> None:
+    (open_one, sent, task), (other, _, _) = referral(world), referral(world)
+    free = [json.loads(world.ask("gp", "POST", "Patient", {"resourceType": "Patient"}).body)["id"] for _ in range(60)]
+    places = [*(f"Patient/{one}" for one in free), open_one]
+    gone = {"resourceType": "Bundle", "type": "transaction"}
+    refused = world.ask(
+        "gp", "POST", "", {**gone, "entry": [{"request": {"method": "DELETE", "url": one}} for one in places]}
+    )
+    assert said(refused) == (409, "referral-open")
+    issues = json.loads(refused.body)["issue"]
+    assert [one["diagnostics"].partition(" ")[0] for one in issues] == [
+        open_one,
+        open_one,
+    ]  # the referral, and its Task
+    assert [place in refused.body.decode() for place in (sent, task, other)] == [True, True, False]
+    assert world.ask("gp", "GET", places[0]).status == 200
+    freed = {**gone, "entry": [{"request": {"method": "DELETE", "url": one}} for one in places[:-1]]}
+    assert world.ask("gp", "POST", "", freed).status == 200
+
+
 def test_a_person_without_a_referral_is_deleted_as_before(world: World) -> None:
     made = json.loads(world.ask("gp", "POST", "Patient", {"resourceType": "Patient"}).body)
     plain = {**request(prey("gp", f"Patient/{made['id']}"), profile=False), "status": "active"}

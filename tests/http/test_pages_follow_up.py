@@ -13,15 +13,8 @@ PLANS = "https://w3id.org/social-referral/PlanDefinition/"
 
 
 @pytest.fixture(scope="module")
-def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProtectedRegion]:
-    made = ProtectedRegion(tmp_path_factory.mktemp("follow-up"))
-    yield made
-    made.stop()
-
-
-@pytest.fixture(scope="module")
 def helper(region: ProtectedRegion) -> Iterator[Browser]:
-    browser = region.browser("helper@example.org")
+    browser = region.browser("helper")
     yield browser
     browser.http.close()
 
@@ -123,7 +116,7 @@ def test_the_questionnaire_is_filled_in_on_the_page_and_becomes_the_result(
     response = region.read(output["valueReference"]["reference"])
     assert response["subject"] == task["for"]
     assert response["status"] == "completed"
-    practice = region.browser("practice@example.org")
+    practice = region.browser("practice")
     shown = practice.open(f"/referrals/{request}").said()
     practice.http.close()
     assert "How do you look at your life?" in shown

@@ -11,15 +11,8 @@ from tests.http.protected_pages import ProtectedRegion, short
 
 
 @pytest.fixture(scope="module")
-def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProtectedRegion]:
-    made = ProtectedRegion(tmp_path_factory.mktemp("signals"))
-    yield made
-    made.stop()
-
-
-@pytest.fixture(scope="module")
 def worker(region: ProtectedRegion) -> Iterator[Browser]:
-    browser = region.browser("worker@example.org")
+    browser = region.browser("worker")
     yield browser
     browser.http.close()
 
@@ -112,7 +105,7 @@ def test_somebody_else_neither_sees_nor_answers_a_signal_that_was_taken(
 ) -> None:
     request = signal(region, "Vera Verborgen", "Hidden")
     take(worker)
-    helper = region.browser("helper@example.org")
+    helper = region.browser("helper")
     place = f"/tasks/{asking(region, request)['id']}"
     assert helper.open(place).status == 404
     csrf = helper.page.form("/sign-out").find("input").get("value")
@@ -139,7 +132,7 @@ def test_the_answer_of_a_person_is_no_way_to_end_another_task(region: ProtectedR
 def test_who_told_of_somebody_takes_it_back_as_long_as_it_waits(region: ProtectedRegion, worker: Browser) -> None:
     request = signal(region, "Terug Trek", "Mistaken")
     place = f"/tasks/{asking(region, request)['id']}"
-    practice = region.browser("practice@example.org")
+    practice = region.browser("practice")
     shown = practice.open(f"/referrals/{request}")
     assert "A person to be asked for consent" in shown.said()
     assert "Withdrawn" in practice.submit("/withdraw").said()

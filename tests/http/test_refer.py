@@ -271,3 +271,20 @@ def test_overdue_is_true_or_false_and_means_the_same_as_its_opposite(gp: httpx.C
     issue = refused(gp.get("/Task", params={"overdue": "maybe"}), 400, "search-bad-boolean")
     assert "true or false" in issue["diagnostics"]
     refused(gp.get("/Task", params={"overdue:not": "true"}), 400, "search-unsupported-modifier")
+
+
+def test_the_short_form_in_the_address_alone_is_a_referral_and_what_is_wrong_points_at_no_body(
+    gp: httpx.Client, refused: Any
+) -> None:
+    """Plain values may stand in the URL (R4 operations.html#executing), with a body for the rest or without one."""
+    body = short("Adres Alleen")
+    given = {one["name"]: next(value for key, value in one.items() if key != "name") for one in body["parameter"]}
+    before = counts(gp)
+    issue = refused(gp.post("/$refer", params={**given, "reason": "x" * 251}), 400, "refer-input")
+    assert (issue["code"], issue["expression"]) == ("too-long", ["Parameters"])
+    issue = refused(gp.post("/$refer", params={"reason": "x" * 251}, json=short("Half Half", reason=None)), 400)
+    assert (issue["code"], issue["expression"]) == ("too-long", ["Parameters"])
+    assert counts(gp) == before
+    (request,) = named(gp.post("/$refer", params=given), "request")
+    assert request["reasonCode"][0]["text"] == given["reason"]
+    assert counts(gp)["ServiceRequest"] == before["ServiceRequest"] + 1

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import FHIR_JSON, RunningServer
+from tests.conftest import FHIR_JSON, RunningServer, served
 from tests.contract.store.mongo_server import database_url, running
 from tests.unit.workflow.defining import PATIENT, PROFILE, R4, answers, form, item, makes, profile, said, states
 
@@ -22,11 +22,21 @@ def example(name: str) -> Any:
     return json.loads((EXAMPLES / "screening" / name).read_bytes())
 
 
-@pytest.fixture
-def case(fresh_server: Any) -> Iterator[httpx.Client]:
-    server: RunningServer = fresh_server(publish_artifacts=False)
-    with httpx.Client(base_url=server.base, headers={"Content-Type": FHIR_JSON}, timeout=30) as http:
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    with served(tmp_path_factory.mktemp("defined")) as http:
+        http.headers["Content-Type"] = FHIR_JSON
         yield http
+
+
+@pytest.fixture
+def case(shared: httpx.Client) -> Iterator[httpx.Client]:
+    """A server that holds nothing; what a test puts there goes when it ends."""
+    yield shared
+    types = {one["resourceType"] for one in found(shared, "?_count=1000")}
+    entries = [{"request": {"method": "DELETE", "url": f"{one}?_lastUpdated=gt2000"}} for one in sorted(types)]
+    shared.post("", json={"resourceType": "Bundle", "type": "batch", "entry": entries}, headers=OPERATOR)
+    assert found(shared, "?_count=1000") == []
 
 
 def found(http: httpx.Client, query: str) -> list[dict[str, Any]]:
@@ -237,7 +247,7 @@ def test_an_answer_that_does_not_fit_is_refused_and_nothing_is_stored(case: http
 
 
 def test_what_is_made_belongs_to_who_extracted(fresh_server: Any, refused: Any) -> None:
-    server = fresh_server(enforce_access=True)
+    server = fresh_server(enforce_access=True, publish_artifacts=False)
     own = {"X-Dev-Organization": "Organization/practice", "X-Dev-Roles": "referrer"}
     other = {"X-Dev-Organization": "Organization/other", "X-Dev-Roles": "referrer"}
     with httpx.Client(base_url=server.base, headers={"Content-Type": FHIR_JSON}, timeout=30) as http:

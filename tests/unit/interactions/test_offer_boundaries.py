@@ -67,3 +67,21 @@ def test_what_cannot_be_read_is_told_and_what_can_be_still_counts() -> None:
     known.put("x", location())
     known.drop("y")
     assert known.unread() == ()
+
+
+def test_areas_that_went_leave_nothing_behind() -> None:
+    """A directory takes in changes for as long as a server runs: what it forgot must not grow."""
+    known = Boundaries()
+    small, other, wide = (4.0, 50.0, 0.5, 0.5), (4.2, 50.2, 0.5, 0.5), (0.0, -80.0, 100.0, 100.0)
+    known.put("stays", location(attachment(other)))
+    before = {name: dict(held) if isinstance(held, dict) else held for name, held in vars(known).items()}
+    for box in (small, wide, other):
+        known.put("goes", location(attachment(box)))
+    known.put("far", location(attachment(wide)))
+    for name in ("goes", "far"):
+        known.drop(name)
+        assert known.middle(name) is None
+    assert vars(known) == before
+    assert known.at((50.4, 4.4)) == ["stays"]
+    known.drop("stays")
+    assert vars(known) == vars(Boundaries())

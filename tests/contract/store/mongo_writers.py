@@ -18,6 +18,8 @@ from tests.contract.store.staged import put_task
 RESOURCES = 12
 CONDITIONS = 5
 SYSTEM = "urn:x"
+PATIENCE = 150.0
+"""Seconds; the test server ends the transaction of who was killed in it after 60, and nothing can shorten that."""
 
 
 class SkewedClock:
@@ -32,7 +34,7 @@ class SkewedClock:
 
 def write(url: str, seed: int, units: int, skew: int) -> None:
     """Update few resources, which others update too, and create some on a condition; tell of each commit."""
-    store = MongoStore(url, SkewedClock(skew), busy_seconds=60.0)
+    store = MongoStore(url, SkewedClock(skew), busy_seconds=PATIENCE)
     rng = random.Random(seed)
 
     def unit(work: UnitOfWork) -> list[Version]:

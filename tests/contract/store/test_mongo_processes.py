@@ -13,7 +13,7 @@ from fhir_server.store.mongo import MongoStore
 from fhir_server.store.port import Version
 from tests.contract.store.conftest import new_database
 from tests.contract.store.mongo_server import Server, running
-from tests.contract.store.mongo_writers import CONDITIONS, SkewedClock, acknowledged, start, told
+from tests.contract.store.mongo_writers import CONDITIONS, PATIENCE, SkewedClock, acknowledged, start, told
 from tests.contract.store.staged import all_changes, chain_holds, put_task
 
 
@@ -47,7 +47,7 @@ class Poller(threading.Thread):
 def test_four_processes_with_clocks_that_differ_leave_a_feed_without_gaps(durable: Server) -> None:
     """A fifth is killed while it writes. Clocks are up to five seconds apart."""
     url = f"{durable.url}/{new_database()}"
-    store = MongoStore(url, SystemClock(), busy_seconds=60.0)
+    store = MongoStore(url, SystemClock(), busy_seconds=PATIENCE)
     done = threading.Event()
     poller = Poller(store, done)
     poller.start()

@@ -5,6 +5,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv pip
+# The network of a hospital or a region often has a certificate authority of its own: what this machine trusts is trusted.
+ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem),)
+export UV_SYSTEM_CERTS ?= true
+endif
 COMPILE := UV_CUSTOM_COMPILE_COMMAND='make lock' $(UV) compile --quiet --generate-hashes --universal --python-version 3.11 --no-annotate
 PORT ?=
 ONCE ?=

@@ -96,7 +96,9 @@ def _open(unit: "Unit", link: _Link, keys: Sequence[str]) -> list[Resource]:
     states = Or(tuple(TokenIs("status", None, status) for status in link.open))
     rows = unit.view.search(Query(link.type, And((refers, states)), limit=_MOST + 1))
     if len(rows) > _MOST:
-        raise TooCostly(f"More than {_MOST} open {link.type} resources refer to what is deleted. Delete fewer at once.")
+        raise TooCostly(
+            f"More than {_MOST} open {link.type} resources refer to what is deleted. Delete fewer at once, or end some of them first."
+        )
     bodies = (decode_stored(row.version.body) for row in rows if row.version.body is not None)
     return [one for one in bodies if unit.engine.rulebook.governs(one)]
 

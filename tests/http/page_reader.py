@@ -1,6 +1,8 @@
 """A browser without scripts: it keeps cookies, follows links, fills in forms as they stand in the page, and counts clicks."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urljoin
@@ -8,6 +10,8 @@ from xml.etree.ElementTree import Element
 
 import html5lib
 import httpx
+
+from tests.conftest import RunningServer
 
 ROOT = Path(__file__).parents[2]
 PRACTICE, HELPER, OTHER = "org-praktijk-bea", "org-gezinskompas", "org-werkspoor"
@@ -126,6 +130,28 @@ def load_region(base: str) -> None:
         for file in sorted((ROOT / "examples/region").glob("*.json")):
             answer = http.post(base, content=file.read_bytes())
             assert answer.status_code == 200, answer.text
+
+
+@contextmanager
+def region_in(folder: Path, **settings: Any) -> Iterator[RunningServer]:
+    """A server with settings of its own, on a fresh file in a folder, with the example region."""
+    running = RunningServer({"store": f"sqlite:///{folder / 'fhir.sqlite'}", **settings})
+    try:
+        load_region(running.base)
+        yield running
+    finally:
+        running.stop()
+
+
+@contextmanager
+def signed_in(region: RunningServer, organization: str, role: str) -> Iterator[Browser]:
+    """A browser in which somebody of an organisation has signed in (development mode)."""
+    browser = Browser(region.base)
+    try:
+        browser.sign_in(organization, role)
+        yield browser
+    finally:
+        browser.http.close()
 
 
 def refer(browser: Browser, **person: Any) -> Page:

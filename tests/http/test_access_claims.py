@@ -184,6 +184,18 @@ def test_each_of_many_deletions_is_judged_by_what_refers_to_it(world: World) -> 
     assert world.ask("gp", "POST", "", freed).status == 200
 
 
+def test_more_than_can_be_looked_through_is_refused_and_not_taken_for_nothing(world: World) -> None:
+    made = json.loads(world.ask("gp", "POST", "Patient", {"resourceType": "Patient"}).body)
+    person = f"Patient/{made['id']}"
+    for number in range(1_001):
+        plain = {"resourceType": "Task", "id": f"plain-{number}", "status": "requested", "intent": "order"}
+        world.put({**plain, "for": reference(person)}, "", writer="gp")
+    refused = world.ask("gp", "DELETE", person)
+    assert 400 <= refused.status < 500, refused.body
+    assert b"More than 1000 open Task" in refused.body
+    assert world.ask("gp", "GET", person).status == 200
+
+
 def test_a_person_without_a_referral_is_deleted_as_before(world: World) -> None:
     made = json.loads(world.ask("gp", "POST", "Patient", {"resourceType": "Patient"}).body)
     plain = {**request(prey("gp", f"Patient/{made['id']}"), profile=False), "status": "active"}

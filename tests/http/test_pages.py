@@ -7,18 +7,15 @@ from typing import Any
 import pytest
 
 from tests.conftest import RunningServer
-from tests.http.page_reader import HELPER, OTHER, PRACTICE, Browser, fhir, load_region, refer
+from tests.http.page_reader import HELPER, OTHER, PRACTICE, Browser, fhir, refer, region_in
 
 Visiting = Callable[[str, str], Browser]
 
 
 @pytest.fixture(scope="module")
 def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    store = tmp_path_factory.mktemp("pages") / "fhir.sqlite"
-    running = RunningServer({"store": f"sqlite:///{store}", "enforce_access": True})
-    load_region(running.base)
-    yield running
-    running.stop()
+    with region_in(tmp_path_factory.mktemp("pages"), enforce_access=True) as running:
+        yield running
 
 
 @pytest.fixture

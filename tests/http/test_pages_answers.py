@@ -6,7 +6,7 @@ import pytest
 
 from tests.conftest import RunningServer
 from tests.http.page_checks import check_page
-from tests.http.page_reader import HELPER, PRACTICE, Browser, Page, fhir, load_region
+from tests.http.page_reader import HELPER, PRACTICE, Browser, Page, fhir, region_in, signed_in
 
 NEEDS = "/refer/questionnaires/psychosocial-needs"
 NEED = "https://w3id.org/social-referral/CodeSystem/social-need|"
@@ -16,19 +16,14 @@ PERSON = {"family": "Answered", "phone": "+32 470 00 00 77", "reason": "Looks fo
 
 @pytest.fixture(scope="module")
 def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    store = tmp_path_factory.mktemp("answered") / "fhir.sqlite"
-    running = RunningServer({"store": f"sqlite:///{store}", "enforce_access": True})
-    load_region(running.base)
-    yield running
-    running.stop()
+    with region_in(tmp_path_factory.mktemp("answered"), enforce_access=True) as running:
+        yield running
 
 
 @pytest.fixture
 def practice(region: RunningServer) -> Iterator[Browser]:
-    browser = Browser(region.base)
-    browser.sign_in(PRACTICE, "referrer")
-    yield browser
-    browser.http.close()
+    with signed_in(region, PRACTICE, "referrer") as browser:
+        yield browser
 
 
 def answer_all(browser: Browser, words: str = WORDS) -> Page:

@@ -7,24 +7,19 @@ import pytest
 
 from tests.conftest import RunningServer
 from tests.http.page_checks import check_page
-from tests.http.page_reader import PRACTICE, Browser, fhir, load_region
+from tests.http.page_reader import PRACTICE, Browser, fhir, region_in, signed_in
 
 
 @pytest.fixture(scope="module")
 def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    store = tmp_path_factory.mktemp("late") / "fhir.sqlite"
-    running = RunningServer({"store": f"sqlite:///{store}", "escalate_overdue": True})
-    load_region(running.base)
-    yield running
-    running.stop()
+    with region_in(tmp_path_factory.mktemp("late"), escalate_overdue=True) as running:
+        yield running
 
 
 @pytest.fixture
 def practice(region: RunningServer) -> Iterator[Browser]:
-    browser = Browser(region.base)
-    browser.sign_in(PRACTICE, "referrer")
-    yield browser
-    browser.http.close()
+    with signed_in(region, PRACTICE, "referrer") as browser:
+        yield browser
 
 
 def actors(practice: Browser, family: str, **more: str) -> list[Any]:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.conftest import RunningServer
 from tests.http.page_checks import check_page
-from tests.http.page_reader import HELPER, OTHER, PRACTICE, Browser, fhir, load_region, refer
+from tests.http.page_reader import HELPER, OTHER, PRACTICE, Browser, fhir, load_region, refer, signed_in
 
 WRITTEN = "« Oui\u00a0», \u200fשלום\u200e and می\u200cخواهد"
 """A blank that does not break, marks of direction, a joiner of Persian: all of it is how languages are written."""
@@ -23,10 +23,8 @@ def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 
 @pytest.fixture
 def helper(region: RunningServer) -> Iterator[Browser]:
-    browser = Browser(region.base)
-    browser.sign_in(HELPER, "recipient")
-    yield browser
-    browser.http.close()
+    with signed_in(region, HELPER, "recipient") as browser:
+        yield browser
 
 
 def accepted(region: RunningServer, helper: Browser, name: str) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.conftest import RunningServer
 from tests.http.page_checks import check_page
-from tests.http.page_reader import PRACTICE, Browser, Page, fhir, load_region
+from tests.http.page_reader import PRACTICE, Browser, Page, fhir, region_in, signed_in
 
 SCAN = "/refer/questionnaires/quick-scan"
 NEEDS = "/refer/questionnaires/psychosocial-needs"
@@ -18,19 +18,14 @@ MARKS = {f"{domain}.mark": "8" for domain in ("body", "mind", "daily-life", "net
 
 @pytest.fixture(scope="module")
 def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    store = tmp_path_factory.mktemp("spoken") / "fhir.sqlite"
-    running = RunningServer({"store": f"sqlite:///{store}", "enforce_access": True})
-    load_region(running.base)
-    yield running
-    running.stop()
+    with region_in(tmp_path_factory.mktemp("spoken"), enforce_access=True) as running:
+        yield running
 
 
 @pytest.fixture
 def practice(region: RunningServer) -> Iterator[Browser]:
-    browser = Browser(region.base)
-    browser.sign_in(PRACTICE, "referrer")
-    yield browser
-    browser.http.close()
+    with signed_in(region, PRACTICE, "referrer") as browser:
+        yield browser
 
 
 def entered(page: Page) -> dict[str, set[str]]:

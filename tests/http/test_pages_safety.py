@@ -20,7 +20,7 @@ from fhir_server.model.clock import SystemClock
 from fhir_server.settings import Settings
 from tests.conftest import RunningServer
 from tests.http.page_checks import colour, contrast
-from tests.http.page_reader import HELPER, PRACTICE, Browser, load_region, refer
+from tests.http.page_reader import HELPER, PRACTICE, Browser, refer, region_in
 from tests.http.smart_client import prepare
 
 SCRIPT = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7*7 }}"
@@ -29,11 +29,8 @@ OPERATOR = Principal(roles=frozenset({"operator"}), agent="test")
 
 @pytest.fixture(scope="module")
 def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    store = tmp_path_factory.mktemp("safety") / "fhir.sqlite"
-    running = RunningServer({"store": f"sqlite:///{store}", "enforce_access": True})
-    load_region(running.base)
-    yield running
-    running.stop()
+    with region_in(tmp_path_factory.mktemp("safety"), enforce_access=True) as running:
+        yield running
 
 
 @pytest.fixture

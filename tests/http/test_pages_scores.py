@@ -16,7 +16,7 @@ from fhir_server.model.clock import SystemClock
 from fhir_server.settings import Settings
 from tests.conftest import RunningServer
 from tests.http.page_checks import check_page
-from tests.http.page_reader import HELPER, PRACTICE, Browser, Page, fhir, load_region
+from tests.http.page_reader import HELPER, PRACTICE, Browser, Page, fhir, region_in, signed_in
 from tests.http.smart_client import prepare
 
 LONELY = "/refer/questionnaires/loneliness-screen"
@@ -30,19 +30,14 @@ ALONE = {"alone": "often", "heart": "never", "visit": "never", "belong": "often"
 
 @pytest.fixture(scope="module")
 def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    store = tmp_path_factory.mktemp("scores") / "fhir.sqlite"
-    running = RunningServer({"store": f"sqlite:///{store}", "enforce_access": True})
-    load_region(running.base)
-    yield running
-    running.stop()
+    with region_in(tmp_path_factory.mktemp("scores"), enforce_access=True) as running:
+        yield running
 
 
 @pytest.fixture
 def practice(region: RunningServer) -> Iterator[Browser]:
-    browser = Browser(region.base)
-    browser.sign_in(PRACTICE, "referrer")
-    yield browser
-    browser.http.close()
+    with signed_in(region, PRACTICE, "referrer") as browser:
+        yield browser
 
 
 def lonely(browser: Browser, **changed: str) -> Page:

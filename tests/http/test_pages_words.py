@@ -10,7 +10,7 @@ import pytest
 from fhir_server.http.pages.texts import LANGUAGES, choose, messages
 from tests.conftest import RunningServer
 from tests.http.page_checks import check_page
-from tests.http.page_reader import HELPER, PRACTICE, Browser, load_region, refer
+from tests.http.page_reader import HELPER, PRACTICE, Browser, refer, region_in
 
 PAGES = Path(__file__).parents[2] / "fhir_server/http/pages"
 SOURCES = "\n".join(
@@ -61,11 +61,8 @@ def test_the_language_is_the_chosen_one_or_the_best_accepted(chosen: str, accept
 
 @pytest.fixture(scope="module")
 def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    store = tmp_path_factory.mktemp("words") / "fhir.sqlite"
-    running = RunningServer({"store": f"sqlite:///{store}", "enforce_access": True})
-    load_region(running.base)
-    yield running
-    running.stop()
+    with region_in(tmp_path_factory.mktemp("words"), enforce_access=True) as running:
+        yield running
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
